@@ -1,0 +1,5 @@
+"""From a raw interaction log to a ranked feed and back: one Dagster asset graph."""
+
+from feed_platform.environment import silence_telemetry
+
+silence_telemetry()

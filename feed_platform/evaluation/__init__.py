@@ -1,0 +1,1 @@
+"""Metrics, slices and the report of a model version."""

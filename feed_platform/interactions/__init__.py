@@ -1,0 +1,1 @@
+"""Raw interactions in: simulator, mapping-file import, validation and quarantine, log segments."""

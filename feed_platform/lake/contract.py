@@ -1,0 +1,79 @@
+"""The tables that Python writes, and the version of that contract. dbt owns the others."""
+
+import duckdb
+
+from feed_platform.feed import FeedError
+
+VERSION = 1
+
+_PROVENANCE = "received_at TIMESTAMP, known_at TIMESTAMP, source VARCHAR"
+_QUARANTINE = """quarantine_id VARCHAR, source VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR,
+                 record JSON, quarantined_at TIMESTAMP"""
+
+TABLES = {
+    "raw.contract": "version INTEGER, migrated_at TIMESTAMP",
+    "raw.seals": "sealed_until TIMESTAMP, sealed_at TIMESTAMP",
+    "raw.users": f"user_id VARCHAR, {_PROVENANCE}",
+    "raw.posts": f"""post_id VARCHAR, author_id VARCHAR, topic VARCHAR, created_at TIMESTAMP,
+                     removed_at TIMESTAMP, {_PROVENANCE}""",
+    "raw.impressions": f"""impression_id VARCHAR, request_id VARCHAR, surface VARCHAR, user_id VARCHAR,
+                           post_id VARCHAR, shown_at TIMESTAMP, position INTEGER, propensity DOUBLE,
+                           propensity_kind VARCHAR, policy VARCHAR, context JSON, {_PROVENANCE}""",
+    "raw.engagements": f"""engagement_id VARCHAR, impression_id VARCHAR, user_id VARCHAR, post_id VARCHAR,
+                           event_type VARCHAR, value DOUBLE, occurred_at TIMESTAMP, {_PROVENANCE}""",
+    "quarantine.users": _QUARANTINE,
+    "quarantine.posts": _QUARANTINE,
+    "quarantine.impressions": _QUARANTINE,
+    "quarantine.engagements": _QUARANTINE,
+    "truth.impressions": "impression_id VARCHAR, click_probability DOUBLE",
+    "serving.requests": """request_id VARCHAR, user_id VARCHAR, surface VARCHAR, context JSON,
+                           requested_at TIMESTAMP, policy VARCHAR, experiment VARCHAR, arm VARCHAR,
+                           model_version VARCHAR, features_as_of TIMESTAMP, upserts_seen BIGINT,
+                           served_by VARCHAR, known_at TIMESTAMP""",
+    "serving.candidates": "request_id VARCHAR, post_id VARCHAR, rank INTEGER, score DOUBLE, propensity DOUBLE",
+    "serving.vectors": "request_id VARCHAR, post_id VARCHAR, names VARCHAR[], vector FLOAT[]",
+    "serving.segments": "file VARCHAR, imported_bytes BIGINT, torn_bytes BIGINT, imported_at TIMESTAMP",
+    "features.builds": "lake_version BIGINT, sealed_until TIMESTAMP, built_at TIMESTAMP",
+    "training.evaluations": """model_version VARCHAR, model VARCHAR, split VARCHAR, slice VARCHAR,
+                               metric VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT,
+                               lake_version BIGINT, evaluated_at TIMESTAMP""",
+    "monitoring.drift": """report_id VARCHAR, window_start TIMESTAMP, window_end TIMESTAMP, kind VARCHAR,
+                           column_name VARCHAR, method VARCHAR, value DOUBLE, threshold DOUBLE,
+                           is_drifted BOOLEAN, model_version VARCHAR, reported_at TIMESTAMP""",
+}
+DBT_SCHEMAS = ("staging", "marts")
+
+
+def create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing, in one transaction; refuse a lake of a newer contract."""
+    if _has_contract(con):
+        check_contract(con)
+        return
+    con.begin()
+    for schema in sorted({name.split(".")[0] for name in TABLES} | set(DBT_SCHEMAS)):
+        con.execute(f"create schema if not exists {schema}")
+    for name, columns in TABLES.items():
+        con.execute(f"create table if not exists {name} ({columns})")
+    con.execute("insert into raw.contract values (?, now()::timestamp)", [VERSION])
+    con.commit()
+
+
+def check_contract(con: duckdb.DuckDBPyConnection) -> None:
+    """Refuse a lake that a newer version of the platform wrote.
+
+    Raises:
+        FeedError: the lake's contract is newer than this code's.
+    """
+    row = con.execute("select max(version) from raw.contract").fetchone() if _has_contract(con) else None
+    if row and row[0] is not None and row[0] > VERSION:
+        raise FeedError(
+            f"the lake has contract version {row[0]}, this release knows {VERSION}: upgrade feed-platform"
+        )
+
+
+def _has_contract(con: duckdb.DuckDBPyConnection) -> bool:
+    found = con.execute(
+        "select 1 from information_schema.tables where table_catalog = 'lake' "
+        "and table_schema = 'raw' and table_name = 'contract'"
+    ).fetchone()
+    return found is not None

@@ -1,0 +1,1 @@
+"""Training table, baselines, ranker, calibration, registry."""

@@ -1,0 +1,1 @@
+"""Drift reports, materialized by sensors and schedules."""

@@ -1,0 +1,26 @@
+"""The Dagster resource that hands a feed's home to assets, checks and sensors."""
+
+import dagster as dg
+
+from feed_platform.feed import Feed, load_feed
+from feed_platform.lake import Lake
+from feed_platform.settings import Settings
+
+
+class Home(dg.ConfigurableResource):
+    """The home that `FEED_HOME` names, read anew at each use."""
+
+    @property
+    def settings(self) -> Settings:
+        """The `FEED_*` settings."""
+        return Settings()
+
+    @property
+    def lake(self) -> Lake:
+        """The home's lake."""
+        return Lake.of(self.settings)
+
+    @property
+    def feed(self) -> Feed:
+        """The home's `feed.toml`."""
+        return load_feed(self.settings)

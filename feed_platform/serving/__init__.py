@@ -1,0 +1,1 @@
+"""The ranking service on Ray Serve and its deployment asset."""

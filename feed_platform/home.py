@@ -79,7 +79,8 @@ def claim_ports(settings: Settings, offsets: tuple[int, ...]) -> int:
     busy = [base + offset for offset in offsets if not _is_free(base + offset)]
     if busy:
         raise FeedError(
-            f"port {busy[0]} is in use by another program; set FEED_HTTP_PORT to a free base (it takes {PORT_BLOCK} ports)"
+            f"port {busy[0]} is in use by another program: set FEED_HTTP_PORT to the base "
+            f"of {PORT_BLOCK} free ports"
         )
     write_atomically(settings.root / "port.json", json.dumps({"base": base}))
     return base

@@ -9,7 +9,7 @@ from feed_platform.lake import Lake, now
 from feed_platform.settings import Settings
 
 DAY = timedelta(days=1)
-DAY_FORMAT = "%Y-%m-%d"
+DAYS_TAG, OPEN_DAYS = "feed/days", "open"
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:
@@ -25,11 +25,23 @@ def daily_partitions() -> dg.DailyPartitionsDefinition:
 
 
 def days_of(context: dg.AssetExecutionContext, settings: Settings, feed: Feed) -> tuple[datetime, datetime]:
-    """The run's days as [first day's start, last day's end); every day of the feed where it names none."""
+    """The run's days as [first day's start, last day's end).
+
+    A run without a partition takes every day of the feed, or with the tag `feed/days: open`
+    the days since the last good build: all that has come since is known in them.
+    """
     if context.has_partition_key or context.has_partition_key_range:
         window = context.partition_time_window
         return window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
-    return feed.start_at, _open_day(settings, feed) + DAY
+    only_open = context.run.tags.get(DAYS_TAG) == OPEN_DAYS
+    first = _last_built_day(settings, feed) if only_open else feed.start_at
+    return first, _open_day(settings, feed) + DAY
+
+
+def _last_built_day(settings: Settings, feed: Feed) -> datetime:
+    with Lake.of(settings).read() as con:
+        row = con.execute("select date_trunc('day', max(sealed_until)) from features.builds").fetchone()
+    return row[0] if row and row[0] else feed.start_at
 
 
 def _open_day(settings: Settings, feed: Feed) -> datetime:

@@ -24,3 +24,18 @@ class Home(dg.ConfigurableResource):
     def feed(self) -> Feed:
         """The home's `feed.toml`."""
         return load_feed(self.settings)
+
+
+class NoPickle(dg.IOManager):
+    """Refuses to store outputs: assets write to the lake. Dagster's default would pickle them."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Accept only `None`, what an asset that wrote to the lake returns."""
+        if obj is not None:
+            raise TypeError(f"{context.asset_key.to_user_string()} returned a value: write it to the lake")
+
+    def load_input(self, context: dg.InputContext) -> None:
+        """Nothing is handed over in memory: read the lake."""
+
+
+RESOURCES = {"home": Home(), "io_manager": NoPickle()}

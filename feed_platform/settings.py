@@ -25,7 +25,7 @@ class Settings(BaseSettings):
         None,
         ge=1024,
         le=65435,
-        description="Base of the home's block of 100 ports; default: the one that the home remembers, else 8000.",
+        description="Base of the home's 100 ports; default: the one that the home remembers, else 8000.",
     )
     api_token: SecretStr | None = Field(
         None, description="Bearer token of the HTTP API; needed off loopback."

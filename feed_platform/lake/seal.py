@@ -33,7 +33,7 @@ def seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
 
 
 def move_seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
-    """Close the past up to the last full hour, inside the caller's write transaction."""
+    """Close the past up to the hour that serving uses now, inside the caller's write transaction."""
     current, target = seal(con, feed), as_of_now(con, feed)
     if target <= current:
         return current
@@ -42,5 +42,16 @@ def move_seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
 
 
 def as_of_now(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
-    """The last full hour on the feed's clock."""
-    return now(con, feed).replace(minute=0, second=0, microsecond=0)
+    """The hour whose features a request made now is served with: `feature_delay` back, then the full hour."""
+    return as_of(now(con, feed), feed)
+
+
+def as_of(instant: datetime, feed: Feed) -> datetime:
+    """The hour whose features belong to an instant.
+
+    Example:
+        >>> feed = Feed(start="2026-01-01", feature_delay_minutes=10)
+        >>> as_of(datetime(2026, 1, 1, 9, 5), feed), as_of(datetime(2026, 1, 1, 9, 10), feed)
+        (datetime.datetime(2026, 1, 1, 8, 0), datetime.datetime(2026, 1, 1, 9, 0))
+    """
+    return (instant - feed.feature_delay).replace(minute=0, second=0, microsecond=0)

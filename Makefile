@@ -1,0 +1,50 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export FEED_HOME ?= $(CURDIR)/.feed
+.DEFAULT_GOAL := help
+.PHONY: help demo test check ui stop clean setup
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## set everything up, run the whole line on two feeds, leave the service answering
+	@$(BIN)/feed demo
+
+test: check ## set everything up, check and test
+	@$(BIN)/python -m pytest
+
+check: setup ## lint, types, Dagster definitions, dbt project
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m feed_platform.features.manifest
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+ui: setup ## Dagster webserver and daemon on loopback (http://127.0.0.1:3000)
+	@$(BIN)/feed ui
+
+stop: ## end the service and the UI that this checkout started
+	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \
+		if [ -d "$$home" ] && [ -x $(BIN)/feed ]; then FEED_HOME="$$home" $(BIN)/feed stop; fi; done
+
+clean: stop ## stop, then remove the homes and the environment
+	rm -rf "$(FEED_HOME)" "$(FEED_HOME)-open-bandit" $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pins.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	@echo "Installing into $(VENV): about 1.7 GB, two to five minutes"
+	@if command -v uv > /dev/null; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+		uv pip install --python $(BIN)/python -r pins.txt && \
+		uv pip install --quiet --python $(BIN)/python --no-deps -e .; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r pins.txt && \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .; \
+	fi
+	@touch $(INSTALLED)

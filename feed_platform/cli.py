@@ -1,0 +1,185 @@
+"""`feed`: a thin command for people; every command calls plain functions of the packages."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+
+from feed_platform.feed import FeedError, load_feed
+from feed_platform.settings import Settings
+
+app = typer.Typer(
+    help="From a raw interaction log to a ranked feed and back. FEED_HOME (default .feed) names the feed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+serve = typer.Typer(help="The ranking service of this home.", no_args_is_help=True)
+app.add_typer(serve, name="serve")
+
+
+def main() -> None:
+    """Run `feed`; what a user can mend is one line on stderr and exit code 2."""
+    try:
+        app()
+    except FeedError as error:
+        sys.stderr.write(f"feed: {error}\n")
+        sys.exit(2)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = (
+            "FEED_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
+        )
+        sys.stderr.write(f"feed: {name}: {problem['msg']}\n")
+        sys.exit(2)
+
+
+@app.command("import")
+def import_(
+    mapping: Annotated[Path, typer.Argument(help="Mapping file (YAML) that describes the log.")],
+    mode: Annotated[
+        Literal["history", "live"] | None,
+        typer.Option(
+            help="history: events count from their own time; live: from now. Default: the mapping's."
+        ),
+    ] = None,
+    as_history: Annotated[
+        bool,
+        typer.Option("--as-history", help="Accept history below the seal; rebuild from where it starts."),
+    ] = False,
+) -> None:
+    """Import a log of your own through a mapping file. The same input twice changes nothing."""
+    from feed_platform.home import prepare_home
+    from feed_platform.interactions.mapping import import_mapping
+
+    settings = Settings()
+    prepare_home(settings)
+    print(import_mapping(settings, mapping, mode=mode, as_history=as_history))
+
+
+@app.command()
+def validate() -> None:
+    """Check the raw tables and print the issues found, quarantined rows included."""
+    from feed_platform.interactions.validation import validate as find_issues
+
+    issues = find_issues(Settings())
+    for issue in issues:
+        print(issue)
+    print(f"{len(issues)} issue(s)")
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="A query; without one, an interactive shell.")] = None,
+    form: Annotated[
+        Literal["table", "csv", "json"] | None,
+        typer.Option("--format", help="Default: table on a terminal, csv when piped."),
+    ] = None,
+) -> None:
+    """Query the lake, read-only; never blocks the line, never truncates."""
+    from feed_platform.lake import Lake
+    from feed_platform.lake.query import write_query
+
+    settings = Settings()
+    if query is not None:
+        write_query(Lake.of(settings), query, form or ("table" if sys.stdout.isatty() else "csv"))
+        return
+    load_feed(settings)
+    shell = shutil.which(
+        "duckdb", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
+    if shell is None:
+        raise FeedError("duckdb is not on the PATH: pip install duckdb-cli==1.5.5")
+    os.execv(shell, [shell, "-init", str(settings.root / "explore.sql")])
+
+
+@app.command()
+def env() -> None:
+    """Print what a shell needs to use dagster, dbt and mlflow on this home: eval "$(feed env)"."""
+    from shlex import quote
+
+    from feed_platform.home import shell_environment
+
+    for name, value in shell_environment(Settings()).items():
+        print(f"export {name}={quote(value)}")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """What this home holds: rows, seal, last build, champion, service."""
+    from feed_platform.status import home_status
+
+    facts = home_status(Settings())
+    if as_json:
+        print(json.dumps(facts, default=str, indent=2))
+        return
+    for name, value in facts.items():
+        print(f"{name:16} {value}")
+
+
+@serve.command("start")
+def serve_start() -> None:
+    """Bring the service up with the last deployed model."""
+    from feed_platform.serving.service import start
+
+    start(Settings())
+
+
+@serve.command("stop")
+def serve_stop() -> None:
+    """Stop this home's service and nothing else."""
+    from feed_platform.serving.service import stop
+
+    stop(Settings())
+
+
+@serve.command("status")
+def serve_status() -> None:
+    """What runs, where, and with which versions."""
+    from feed_platform.serving.service import status as service_status
+
+    print(json.dumps(service_status(Settings()), default=str, indent=2))
+
+
+@app.command()
+def rollback() -> None:
+    """Put the previously deployed model back into service."""
+    from feed_platform.serving.deployment import rollback as roll_back
+
+    print(roll_back(Settings()))
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")] = 3000) -> None:
+    """Dagster's webserver and daemon on loopback, until Ctrl-C or `feed stop`."""
+    from feed_platform.ui import run_ui
+
+    run_ui(Settings(), port)
+
+
+@app.command()
+def stop() -> None:
+    """End everything that this home started: the service and the Dagster UI."""
+    from feed_platform.serving.service import stop as stop_service
+    from feed_platform.ui import stop_ui
+
+    settings = Settings()
+    stop_ui(settings)
+    stop_service(settings)
+
+
+@app.command()
+def demo() -> None:
+    """The whole line on a simulated month and on a real log; leaves the service answering."""
+    from feed_platform.demo import run_demo
+
+    run_demo(Settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The jobs that people and schedules launch, each a selection of the one asset graph."""
+
+import dagster as dg
+
+from feed_platform.partitions import DAYS_TAG, OPEN_DAYS
+
+GROUPS = dg.AssetSelection.groups
+
+ingest = dg.define_asset_job(
+    "ingest", GROUPS("interactions"), description="Import the feed's sources and the service's logs."
+)
+build_features = dg.define_asset_job(
+    "build_features", GROUPS("features"), description="Build the features and publish the online snapshot."
+)
+train = dg.define_asset_job(
+    "train", GROUPS("learning", "evaluation"), description="Training table, baselines and ranker, report."
+)
+deploy = dg.define_asset_job(
+    "deploy", GROUPS("serving"), description="Bring the champion up on Ray Serve, or swap it in."
+)
+drift = dg.define_asset_job("drift", GROUPS("monitoring"), description="Recent data against the reference.")
+refresh = dg.define_asset_job(
+    "refresh",
+    GROUPS("interactions", "features"),
+    description="Import the logs, build the open days, seal, publish the snapshot.",
+    tags={DAYS_TAG: OPEN_DAYS},
+)
+whole_line = dg.define_asset_job("whole_line", dg.AssetSelection.all(), description="Every asset, in order.")
+
+JOBS = (ingest, build_features, train, deploy, drift, refresh, whole_line)

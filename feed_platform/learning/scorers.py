@@ -1,0 +1,148 @@
+"""The kinds of model behind one interface: from a feature matrix to raw probabilities."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feed_platform.learning.calibration import Vector, sigmoid
+
+Matrix = NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """One objective's model. `kind` names it, `suffix` its file."""
+
+    kind: ClassVar[str]
+    suffix: ClassVar[str]
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """Raw probabilities, shape (n,), of the rows of a (n, features) matrix; missing is NaN."""
+
+    def dumps(self) -> bytes:
+        """The model as the content of its file."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same probability for everything: the event's rate."""
+
+    kind: ClassVar[str] = "constant"
+    suffix: ClassVar[str] = ".json"
+    rate: float
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """The rate, for each row."""
+        return np.full(len(matrix), self.rate)
+
+    def dumps(self) -> bytes:
+        """The rate as JSON."""
+        return _json(asdict(self))
+
+    @classmethod
+    def loads(cls, data: bytes) -> "Constant":
+        """Read what `dumps` wrote."""
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """The post's own smoothed rate, a feature column; `missing` where it is unknown."""
+
+    kind: ClassVar[str] = "popularity"
+    suffix: ClassVar[str] = ".json"
+    column: int
+    missing: float
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """The column, with gaps filled."""
+        rate = matrix[:, self.column].astype(np.float64)
+        return np.where(np.isnan(rate), self.missing, rate)
+
+    def dumps(self) -> bytes:
+        """Column and fill value as JSON."""
+        return _json(asdict(self))
+
+    @classmethod
+    def loads(cls, data: bytes) -> "Popularity":
+        """Read what `dumps` wrote."""
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Logistic regression on standardised features; a missing one counts as its mean."""
+
+    kind: ClassVar[str] = "logistic"
+    suffix: ClassVar[str] = ".json"
+    weights: tuple[float, ...]
+    intercept: float
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """sigmoid(weights · standardised features + intercept)."""
+        return sigmoid(standardise(matrix, *self._moments) @ self._weights + self.intercept)
+
+    @cached_property
+    def _moments(self) -> tuple[Vector, Vector]:
+        return np.array(self.mean), np.array(self.scale)
+
+    @cached_property
+    def _weights(self) -> Vector:
+        return np.array(self.weights)
+
+    def dumps(self) -> bytes:
+        """Weights, mean and scale as JSON."""
+        return _json(asdict(self))
+
+    @classmethod
+    def loads(cls, data: bytes) -> "Logistic":
+        """Read what `dumps` wrote."""
+        read = json.loads(data)
+        return cls(tuple(read["weights"]), read["intercept"], tuple(read["mean"]), tuple(read["scale"]))
+
+
+class Boosted:
+    """An XGBoost booster, kept as UBJSON."""
+
+    kind: ClassVar[str] = "xgboost"
+    suffix: ClassVar[str] = ".ubj"
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        import xgboost
+
+        self._model = model
+        self.booster = xgboost.Booster()
+        self.booster.load_model(bytearray(model))
+        self.booster.set_param({"nthread": threads})
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """The booster's probabilities, without a copy of the matrix."""
+        return np.asarray(self.booster.inplace_predict(matrix), dtype=np.float64)
+
+    def dumps(self) -> bytes:
+        """The booster as UBJSON."""
+        return self._model
+
+    @classmethod
+    def loads(cls, data: bytes) -> "Boosted":
+        """Read what `dumps` wrote."""
+        return cls(data)
+
+
+KINDS: dict[str, type[Constant | Popularity | Logistic | Boosted]] = {
+    kind.kind: kind for kind in (Constant, Popularity, Logistic, Boosted)
+}
+
+
+def standardise(matrix: Matrix, mean: Vector, scale: Vector) -> Vector:
+    """(x - mean) / scale in double; missing becomes 0, the mean."""
+    return np.nan_to_num((matrix - mean) / scale, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _json(data: dict[str, object]) -> bytes:
+    return json.dumps(data, sort_keys=True, allow_nan=False).encode()

@@ -1,0 +1,42 @@
+"""The record of feature builds that ended well: what training and publishing may read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from feed_platform.feed import FeedError
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build of every feature table, complete for all that was known before `sealed_until`."""
+
+    lake_version: int
+    sealed_until: datetime
+    built_at: datetime
+
+
+def last_build(con: duckdb.DuckDBPyConnection) -> Build:
+    """The newest build that ended well.
+
+    Raises:
+        FeedError: there is none yet.
+    """
+    build = find_last_build(con)
+    if build is None:
+        raise FeedError("no features have been built: run dagster job execute -j build_features")
+    return build
+
+
+def find_last_build(con: duckdb.DuckDBPyConnection) -> Build | None:
+    """The newest build that ended well, if any."""
+    row = con.execute(
+        "select lake_version, sealed_until, built_at from features.builds order by lake_version desc limit 1"
+    ).fetchone()
+    return Build(*row) if row else None
+
+
+def record_build(con: duckdb.DuckDBPyConnection, lake_version: int, sealed_until: datetime) -> None:
+    """Note a build that ended well, inside the caller's write transaction."""
+    con.execute("insert into features.builds values (?, ?, now()::timestamp)", [lake_version, sealed_until])

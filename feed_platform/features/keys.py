@@ -1,0 +1,37 @@
+"""64-bit keys of entities, the same in Python and in the lake's SQL.
+
+DuckDB's `md5_number_lower(id)` equals `key(id)`; the key of nothing (null) is 0 in both.
+"""
+
+from collections.abc import Iterable
+from hashlib import md5
+
+import numpy as np
+import numpy.typing as npt
+
+NO_KEY = 0
+PAIR_SEPARATOR = chr(31)
+
+
+def key(entity_id: str | None) -> int:
+    """The unsigned 64-bit key of an id; 0 for None.
+
+    Example:
+        >>> key("ada"), key(None)
+        (15085213655744513048, 0)
+    """
+    if entity_id is None:
+        return NO_KEY
+    return int.from_bytes(md5(entity_id.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def keys(entity_ids: Iterable[str | None]) -> npt.NDArray[np.uint64]:
+    """The keys of many ids, in their order (n,)."""
+    return np.fromiter((key(entity_id) for entity_id in entity_ids), dtype=np.uint64)
+
+
+def pair_key(user_id: str | None, topic: str | None) -> int:
+    """The key of a user and a topic together; 0 where either is missing."""
+    if user_id is None or topic is None:
+        return NO_KEY
+    return key(f"{user_id}{PAIR_SEPARATOR}{topic}")

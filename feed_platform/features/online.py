@@ -1,0 +1,146 @@
+"""The online snapshot: features as of one hour in sorted, memory-mapped arrays."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feed_platform.features.catalogue import GROUPS, stored_names
+from feed_platform.features.keys import keys, pair_key
+from feed_platform.features.on_demand import on_demand
+from feed_platform.feed import Feed
+from feed_platform.lake import Lake
+from feed_platform.settings import Settings
+
+Keys = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+POPULARITY = "post_ctr_7d"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Values by key. Row 0 has key 0 and stands for every key that isn't there."""
+
+    keys: Keys
+    values: Floats
+
+    def rows(self, wanted: Keys) -> Rows:
+        """The row of each key (n,), 0 where it is unknown."""
+        found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[found] == wanted, found, 0)
+
+    def take(self, wanted: Keys) -> Floats:
+        """The values of each key (n, k)."""
+        return self.values[self.rows(wanted)]
+
+
+class OnlineSnapshot:
+    """What one published folder knows. Immutable, safe to share between threads.
+
+    Example:
+        >>> snapshot = OnlineSnapshot.open(settings.online / "3f2a…")            # doctest: +SKIP
+        >>> snapshot.matrix(["u1"], ["p1", "p2"], datetime.now(), 1).shape       # doctest: +SKIP
+        (2, 84)
+    """
+
+    def __init__(self, manifest: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self.as_of: datetime = datetime.fromisoformat(manifest["as_of"])
+        self.names: tuple[str, ...] = tuple(manifest["names"])
+        self.hash: str = manifest["content_hash"]
+        self._arrays = arrays
+        self._groups = {group: Table(arrays[f"{group}.keys"], arrays[f"{group}.values"]) for group in GROUPS}
+        self._users = Table(arrays["users.keys"], arrays["users.attributes"])
+        self._posts = Table(arrays["posts.keys"], arrays["posts.attributes"])
+        self._topics: list[str | None] = [None, *(str(name, "utf-8") for name in arrays["topics.names"][1:])]
+        self._topic_values = self._groups["topic"].take(keys(self._topics))
+
+    @classmethod
+    def open(cls, folder: Path) -> "OnlineSnapshot":
+        """Map a published folder.
+
+        Raises:
+            FileNotFoundError: the folder or one of its arrays is missing.
+        """
+        manifest = json.loads((folder / "manifest.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
+        return cls(manifest, arrays)
+
+    def matrix(
+        self,
+        user_ids: Sequence[str | None],
+        post_ids: Sequence[str],
+        at: npt.ArrayLike,
+        positions: npt.ArrayLike,
+    ) -> Floats:
+        """Every feature of n (user, post) pairs, float32 (n, len(names)) in the order of `names`.
+
+        Args:
+            user_ids: n users, or one for all posts; None for an unknown person.
+            post_ids: n posts.
+            at: when they are shown (UTC, naive): one instant or (n,).
+            positions: places in the feed from 1: one number or (n,).
+        """
+        n, post_keys = len(post_ids), keys(post_ids)
+        posts, user_keys = self._posts.rows(post_keys), keys(user_ids)
+        topics = self._arrays["posts.topic"][posts]
+        blocks = (
+            self._groups["user"].take(user_keys),
+            self._groups["post"].take(post_keys),
+            self._topic_values[topics],
+            self._groups["user_topic"].take(self._pair_keys(user_ids, topics)),
+            on_demand(at, self._arrays["posts.created_at"][posts], positions),
+            self._users.take(user_keys),
+            self._posts.values[posts],
+        )
+        features = np.empty((n, len(self.names)), dtype=np.float32)
+        start = 0
+        for block in blocks:
+            features[:, start : start + block.shape[1]] = block
+            start += block.shape[1]
+        return features
+
+    def knows_posts(self, post_ids: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether each post was known at `as_of` (n,)."""
+        return self._posts.rows(keys(post_ids)) > 0
+
+    def topics(self, post_ids: Sequence[str]) -> list[str | None]:
+        """Each post's topic; None where it or the post is unknown."""
+        rows = self._posts.rows(keys(post_ids))
+        return [self._topics[code] for code in self._arrays["posts.topic"][rows]]
+
+    def popularity(self, post_ids: Sequence[str]) -> Floats:
+        """Each post's smoothed click rate over 7 days (n,); the prior where the post is unknown."""
+        column = stored_names("post").index(POPULARITY)
+        return self._groups["post"].take(keys(post_ids))[:, column]
+
+    @cached_property
+    def posts(self) -> list[str]:
+        """The ids of all known posts that weren't removed, by key."""
+        removed_at = self._arrays["posts.removed_at"]
+        is_there = ~(removed_at <= np.datetime64(self.as_of))
+        is_there[0] = False
+        return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][is_there]]
+
+    def _pair_keys(self, user_ids: Sequence[str | None], topics: npt.NDArray[np.int32]) -> Keys:
+        users = user_ids if len(user_ids) == len(topics) else [user_ids[0]] * len(topics)
+        pairs = list(zip(users, topics.tolist(), strict=True))
+        known = {pair: pair_key(pair[0], self._topics[pair[1]]) for pair in set(pairs)}
+        return np.fromiter((known[pair] for pair in pairs), dtype=np.uint64, count=len(pairs))
+
+
+def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
+    """Write the last good build's features as an immutable folder and point `current.json` at it.
+
+    Returns the folder, named by its content: publishing the same build again changes nothing.
+
+    Raises:
+        FeedError: no features have been built yet.
+    """
+    raise NotImplementedError

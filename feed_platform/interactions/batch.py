@@ -1,0 +1,73 @@
+"""What an import takes and gives: a batch of raw rows, and the counts of what became of them."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+Mode = Literal["history", "live"]
+RAW_TABLES = ("users", "posts", "impressions", "engagements")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one stretch of the input, one frame per table, with the raw tables' columns.
+
+    Optional columns may be missing (null). `_file` and `_row` (1-based) say where a row came
+    from; without them the file is the import's source and the row its place in the batch.
+    `known_at` is set by the import; only users and posts of a history may bring their own.
+    """
+
+    users: pl.DataFrame | None = None
+    posts: pl.DataFrame | None = None
+    impressions: pl.DataFrame | None = None
+    engagements: pl.DataFrame | None = None
+    truth: pl.DataFrame | None = None
+
+    def table(self, name: str) -> pl.DataFrame | None:
+        """The frame of one raw table, or None where the batch has none of its rows."""
+        frame: pl.DataFrame | None = getattr(self, name)
+        return frame
+
+
+@dataclass
+class TableCounts:
+    """What became of the rows of one table."""
+
+    read: int = 0
+    inserted: int = 0
+    known: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.read:,} read, {self.inserted:,} inserted, {self.known:,} already there, "
+            f"{self.quarantined:,} quarantined"
+        )
+
+
+@dataclass
+class Counts:
+    """What an import did, by table; printable."""
+
+    users: TableCounts = field(default_factory=TableCounts)
+    posts: TableCounts = field(default_factory=TableCounts)
+    impressions: TableCounts = field(default_factory=TableCounts)
+    engagements: TableCounts = field(default_factory=TableCounts)
+
+    def table(self, name: str) -> TableCounts:
+        """The counts of one raw table."""
+        counts: TableCounts = getattr(self, name)
+        return counts
+
+    def __str__(self) -> str:
+        lines = []
+        for name in RAW_TABLES:
+            counts = self.table(name)
+            if counts.read:
+                lines.append(f"{name:12} {counts}")
+                lines += [f"{'':12} {n:>7,} x {reason}" for reason, n in counts.reasons.most_common()]
+        return "\n".join(lines) or "no rows"

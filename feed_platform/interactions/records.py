@@ -1,0 +1,92 @@
+"""What the ranking service logs: one JSON record per answer and per feedback event.
+
+Times are UTC and naive. Fields may be added with a default; none is renamed or removed, so
+that old segments stay readable.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class CandidateRecord(msgspec.Struct, frozen=True):
+    """A post in one answer's order: rank from 1, its score, the probability of its place."""
+
+    post_id: str
+    rank: int
+    score: float
+    propensity: float | None
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of `/v1/rank`.
+
+    Attributes:
+        received_at: when the service took the request; of several answers to one request_id
+            the first one counts.
+        limit: how many candidates the answer showed; the others were ranked below them.
+        candidates: every candidate that was ranked, best first.
+        vectors: the feature rows of `candidates`, in their order, each as long as
+            `vector_names`; NaN is written as null. Kept for a sample of the requests.
+    """
+
+    request_id: str
+    user_id: str | None
+    surface: str
+    context: dict[str, Any]
+    requested_at: datetime
+    received_at: datetime
+    policy: str
+    limit: int
+    candidates: list[CandidateRecord]
+    served_by: str
+    model_version: str | None = None
+    features_as_of: datetime | None = None
+    experiment: str | None = None
+    arm: str | None = None
+    upserts_seen: int | None = None
+    vectors: list[list[float | None]] | None = None
+    vector_names: list[str] | None = None
+
+
+class FeedbackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted event of `/v1/feedback`; event_type `impression` says that a post was seen."""
+
+    event_id: str
+    event_type: str
+    post_id: str
+    occurred_at: datetime
+    received_at: datetime
+    user_id: str | None = None
+    request_id: str | None = None
+    position: int | None = None
+    value: float | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+_REQUEST = msgspec.json.Decoder(RequestRecord)
+_FEEDBACK = msgspec.json.Decoder(FeedbackRecord)
+
+
+def encode(record: RequestRecord | FeedbackRecord) -> bytes:
+    """A record as JSON, the payload of a segment's record."""
+    return _ENCODER.encode(record)
+
+
+def decode_request(payload: bytes) -> RequestRecord:
+    """Read a request record.
+
+    Raises:
+        msgspec.DecodeError: not one (its subclass ValidationError names the field).
+    """
+    return _REQUEST.decode(payload)
+
+
+def decode_feedback(payload: bytes) -> FeedbackRecord:
+    """Read a feedback record.
+
+    Raises:
+        msgspec.DecodeError: not one (its subclass ValidationError names the field).
+    """
+    return _FEEDBACK.decode(payload)

@@ -1,0 +1,132 @@
+"""Log segments: what was synced is read back, whatever happened to the file's end."""
+
+import threading
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from feed_platform.interactions.records import (
+    CandidateRecord,
+    FeedbackRecord,
+    RequestRecord,
+    decode_feedback,
+    decode_request,
+    encode,
+)
+from feed_platform.interactions.segments import CLOSED, HEADER, OPEN, SegmentWriter, read_from
+
+PAYLOADS = [b"", b"one", b"a longer record \x00\xff", b"{}"]
+
+
+def _segment(folder: Path, payloads: list[bytes]) -> Path:
+    writer = SegmentWriter(folder, "writer")
+    for payload in payloads:
+        writer.append(payload)
+    writer.close()
+    (path,) = folder.iterdir()
+    return path
+
+
+def test_every_truncation_gives_the_whole_records_before_it(tmp_path: Path) -> None:
+    path = _segment(tmp_path / "full", PAYLOADS)
+    data, cut = path.read_bytes(), tmp_path / "cut"
+    ends = [0]
+    for payload in PAYLOADS:
+        ends.append(ends[-1] + HEADER.size + len(payload))
+    for size in range(len(data) + 1):
+        cut.write_bytes(data[:size])
+        whole = sum(end <= size for end in ends) - 1
+        assert read_from(cut) == (PAYLOADS[:whole], ends[whole], size - ends[whole])
+
+
+def test_a_torn_tail_is_read_once_it_is_complete(tmp_path: Path) -> None:
+    path = _segment(tmp_path / "full", PAYLOADS)
+    data, growing = path.read_bytes(), tmp_path / "growing"
+    found, offset = [], 0
+    for size in range(0, len(data) + 1, 3):
+        growing.write_bytes(data[:size])
+        payloads, offset, _ = read_from(growing, offset)
+        found += payloads
+    growing.write_bytes(data)
+    assert found + read_from(growing, offset).payloads == PAYLOADS
+
+
+def test_a_flipped_bit_ends_the_reading(tmp_path: Path) -> None:
+    path = _segment(tmp_path, [b"first", b"second"])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert read_from(path) == ([b"first"], HEADER.size + 5, HEADER.size + 6)
+
+
+def test_rotation_closes_segments_and_loses_nothing(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "writer", rotate_bytes=40)
+    for number in range(10):
+        writer.append(f"record {number}".encode())
+        writer.sync()
+    assert {path.suffix for path in tmp_path.iterdir()} == {OPEN, CLOSED}
+    writer.close()
+    segments = sorted(tmp_path.iterdir())
+    assert {path.suffix for path in segments} == {CLOSED}
+    found = [payload for path in segments for payload in read_from(path).payloads]
+    assert found == [f"record {number}".encode() for number in range(10)]
+
+
+def test_a_failed_sync_raises_and_the_next_records_go_to_a_new_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SegmentWriter(tmp_path, "writer")
+    writer.append(b"kept")
+    writer.sync()
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", _refuse)
+        writer.append(b"refused")
+        with pytest.raises(OSError, match="no space"):
+            writer.sync()
+    writer.append(b"later")
+    writer.close()
+    (later,) = tmp_path.glob(f"*{CLOSED}")
+    assert read_from(later).payloads == [b"later"]
+
+
+def test_appending_threads_beside_a_syncing_one(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "writer", rotate_bytes=2_000)
+    threads = [threading.Thread(target=_append_many, args=(writer, name)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        writer.sync()
+    writer.close()
+    found = [payload for path in tmp_path.iterdir() for payload in read_from(path).payloads]
+    assert sorted(found) == sorted(f"{name}{number}".encode() for name in "abcd" for number in range(500))
+
+
+def test_records_come_back_equal() -> None:
+    at = datetime(2026, 3, 1, 12, 30, 0, 123456)
+    request = RequestRecord(
+        request_id="r1",
+        user_id=None,
+        surface="home",
+        context={"device": "phone"},
+        requested_at=at,
+        received_at=at,
+        policy="greedy",
+        limit=1,
+        candidates=[CandidateRecord("p1", 1, 0.25, 1.0)],
+        served_by="champion",
+        vectors=[[0.5, None]],
+        vector_names=["a", "b"],
+    )
+    event = FeedbackRecord(event_id="e1", event_type="click", post_id="p1", occurred_at=at, received_at=at)
+    assert decode_request(encode(request)) == request
+    assert decode_feedback(encode(event)) == event
+
+
+def _refuse(handle: int) -> None:
+    raise OSError("no space left on device")
+
+
+def _append_many(writer: SegmentWriter, name: str) -> None:
+    for number in range(500):
+        writer.append(f"{name}{number}".encode())

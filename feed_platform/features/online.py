@@ -120,6 +120,16 @@ class OnlineSnapshot:
         column = stored_names("post").index(POPULARITY)
         return self._groups["post"].take(keys(post_ids))[:, column]
 
+    def created_at(self, post_ids: Sequence[str]) -> npt.NDArray[np.datetime64]:
+        """When each post was created (n,); NaT where unknown."""
+        return np.asarray(self._arrays["posts.created_at"][self._posts.rows(keys(post_ids))])
+
+    def removed(self, post_ids: Sequence[str], at: datetime) -> npt.NDArray[np.bool_]:
+        """Whether each post was removed by an instant, as far as was known at `as_of` (n,)."""
+        return np.asarray(
+            self._arrays["posts.removed_at"][self._posts.rows(keys(post_ids))] <= np.datetime64(at)
+        )
+
     @cached_property
     def posts(self) -> list[str]:
         """The ids of all known posts that weren't removed, by key."""

@@ -1,0 +1,4 @@
+{# Schemas are exactly staging, features and marts. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ custom_schema_name or target.schema }}
+{%- endmacro %}

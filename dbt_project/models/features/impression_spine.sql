@@ -1,0 +1,49 @@
+with impressions as (
+    select * from {{ ref("stg_impressions") }} where {{ in_run_days("known_day") }}
+),
+
+requests as (
+    select request_id, requested_at, features_as_of from {{ source("serving", "requests") }}
+),
+
+posts as (
+    select post_key, author_id, topic, created_at, known_at from {{ ref("stg_posts") }}
+),
+
+-- A logged request says which features it was answered with; otherwise the rule does.
+timed_impressions as (
+    select
+        impressions.*,
+        coalesce(requests.requested_at, impressions.shown_at) as decided_at,
+        coalesce(
+            requests.features_as_of,
+            date_trunc('hour', impressions.shown_at - interval {{ var("feature_delay_minutes") }} minute)
+        ) as as_of,
+        coalesce(requests.features_as_of - interval 1 microsecond, impressions.shown_at) as attributes_at
+    from impressions
+    left join requests on impressions.request_id = requests.request_id
+)
+
+select
+    impressions.impression_id,
+    impressions.request_id,
+    impressions.user_id,
+    impressions.post_id,
+    posts.author_id,
+    posts.topic,
+    impressions.user_key,
+    impressions.post_key,
+    {{ entity_key("posts.topic") }} as topic_key,
+    {{ user_topic_key("impressions.user_id", "posts.topic") }} as user_topic_key,
+    impressions.policy,
+    impressions.position,
+    impressions.propensity,
+    impressions.known_day,
+    posts.created_at,
+    impressions.shown_at,
+    impressions.decided_at,
+    impressions.attributes_at,
+    impressions.as_of
+from timed_impressions as impressions
+asof left join posts
+    on impressions.post_key = posts.post_key and impressions.attributes_at >= posts.known_at

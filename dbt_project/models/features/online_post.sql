@@ -1,0 +1,3 @@
+{{ config(materialized="table") }}
+
+{{ online_features("post") }}

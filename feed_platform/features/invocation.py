@@ -1,0 +1,62 @@
+"""What one dbt process needs: its environment and the run's vars."""
+
+import os
+from datetime import datetime, timedelta
+
+from feed_platform.features.builds import Build
+from feed_platform.features.manifest import PROJECT
+from feed_platform.feed import Feed
+from feed_platform.lake import Lake
+from feed_platform.settings import Settings
+
+DAY = timedelta(days=1)
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Variables with which `dbt build --project-dir dbt_project` works on this home from any shell."""
+    lake, state = Lake.of(settings), settings.root / "dbt"
+    return {
+        "FEED_LAKE_ADDRESS": lake.address,
+        "FEED_LAKE_DATA": lake.data,
+        "FEED_LAKE_LOCK": "" if lake.on_postgres else str(lake.lock_path),
+        "FEED_LAKE_TEMP": str(lake.temp),
+        "FEED_MEMORY_LIMIT": lake.memory_limit,
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_TARGET_PATH": str(state / "target"),
+        "DBT_LOG_PATH": str(state / "logs"),
+    }
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The same for a dbt process that ends when the calling process does."""
+    return {**dbt_environment(settings), "FEED_DBT_PARENT_PID": str(os.getpid())}
+
+
+def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime) -> dict[str, str | int]:
+    """The vars of a run over the days [start, end)."""
+    return {
+        "start_day": start.strftime("%Y-%m-%d"),
+        "end_day": end.strftime("%Y-%m-%d"),
+        "seal": sealed_until.isoformat(sep=" "),
+        "feature_delay_minutes": feed.feature_delay_minutes,
+        "label_window_seconds": feed.label_window_seconds,
+        "label_delay_seconds": feed.label_delay_seconds,
+    }
+
+
+def days_to_build(
+    days: tuple[datetime, datetime], feed: Feed, sealed_until: datetime, last: Build | None
+) -> tuple[datetime, datetime]:
+    """The run's days, stretched over those that the last build left open.
+
+    After every build that ends well the features are complete up to the seal, in whichever order
+    partitions are materialized: windows reach back over whole days, and none may be missing.
+    """
+    if last is not None and last.sealed_until == sealed_until:
+        return days
+    open_since = _day(last.sealed_until if last else feed.start_at)
+    return min(days[0], open_since), max(days[1], _day(sealed_until) + DAY)
+
+
+def _day(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)

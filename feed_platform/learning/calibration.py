@@ -95,28 +95,28 @@ def fit(raw: Vector, label: NDArray[np.integer]) -> Calibration:
     return fit_isotonic(raw, label) if positives >= ISOTONIC_POSITIVES else fit_platt(raw, label)
 
 
-def fit_platt(raw: Vector, label: NDArray[np.integer], steps: int = 50) -> Platt:
-    """Slope and intercept of greatest posterior probability, by Newton's method.
+def fit_platt(raw: Vector, label: NDArray[np.integer]) -> Platt:
+    """Slope and intercept of greatest posterior probability.
 
     The prior (slope around 1, intercept around 0) says that the model is already calibrated:
     a handful of positives moves it little, thousands decide alone.
     """
+    from scipy.optimize import minimize
+
     inputs = np.column_stack([logit(raw), np.ones(len(raw))])
-    prior, precision = np.array([1.0, 0.0]), np.diag([4.0, 0.25])
-    weights = prior.copy()
-    for _ in range(steps):
-        chance = sigmoid(inputs @ weights)
-        gradient = inputs.T @ (chance - label) + precision @ (weights - prior)
-        hessian = (inputs * (chance * (1 - chance))[:, None]).T @ inputs + precision
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights - step
-        if np.abs(step).max() < 1e-9:
-            break
-    return Platt(float(weights[0]), float(weights[1]))
+    prior, precision = np.array([1.0, 0.0]), np.array([4.0, 0.25])
+
+    def loss(weights: Vector) -> tuple[float, Vector]:
+        odds, off = inputs @ weights, weights - prior
+        value = np.sum(np.logaddexp(0.0, odds) - label * odds) + 0.5 * np.sum(precision * off**2)
+        return float(value), inputs.T @ (sigmoid(odds) - label) + precision * off
+
+    slope, intercept = minimize(loss, prior, jac=True, method="L-BFGS-B").x
+    return Platt(float(slope), float(intercept))
 
 
 def fit_isotonic(raw: Vector, label: NDArray[np.integer]) -> Isotonic:
-    """Knots at the mean score and the smoothed rate of each step of an isotonic regression."""
+    """Knots at the mean score and the smoothed rate of each step; beyond the outer ones in proportion."""
     from sklearn.isotonic import IsotonicRegression
 
     step = IsotonicRegression(out_of_bounds="clip").fit_transform(raw, label)
@@ -125,7 +125,8 @@ def fit_isotonic(raw: Vector, label: NDArray[np.integer]) -> Isotonic:
     centre = np.bincount(block, raw) / count
     rate = (np.bincount(block, label) + label.mean()) / (count + 1)
     knots = np.maximum.accumulate(rate)
-    return Isotonic((0.0, *map(float, centre), 1.0), (0.0, *map(float, knots), 1.0))
+    top = min(1.0, float(knots[-1] / centre[-1]))
+    return Isotonic((0.0, *map(float, centre), 1.0), (0.0, *map(float, knots), top))
 
 
 def sigmoid(odds: Vector) -> Vector:

@@ -50,17 +50,22 @@ class Constant:
 
 @dataclass(frozen=True)
 class Popularity:
-    """The post's own smoothed rate, a feature column; `missing` where it is unknown."""
+    """The post's own rate: (events + strength * rate) / (impressions + strength).
+
+    `events` and `impressions` are the numbers of the two columns of counts.
+    """
 
     kind: ClassVar[str] = "popularity"
     suffix: ClassVar[str] = ".json"
-    column: int
-    missing: float
+    events: int
+    impressions: int
+    rate: float
+    strength: float
 
     def raw(self, matrix: Matrix) -> Vector:
-        """The column, with gaps filled."""
-        rate = matrix[:, self.column].astype(np.float64)
-        return np.where(np.isnan(rate), self.missing, rate)
+        """The smoothed rate; `rate` where nothing is known. Late impressions can't lift it above 1."""
+        events, impressions = np.nan_to_num(matrix[:, [self.events, self.impressions]].astype(np.float64)).T
+        return np.minimum((events + self.strength * self.rate) / (impressions + self.strength), 1.0)
 
     def dumps(self) -> bytes:
         """Column and fill value as JSON."""
@@ -74,7 +79,7 @@ class Popularity:
 
 @dataclass(frozen=True)
 class Logistic:
-    """Logistic regression on standardised features; a missing one counts as its mean."""
+    """Logistic regression on standardised signed logs of the features; a missing one counts as its mean."""
 
     kind: ClassVar[str] = "logistic"
     suffix: ClassVar[str] = ".json"
@@ -84,7 +89,7 @@ class Logistic:
     scale: tuple[float, ...]
 
     def raw(self, matrix: Matrix) -> Vector:
-        """sigmoid(weights · standardised features + intercept)."""
+        """sigmoid(weights · standardised signed logs + intercept)."""
         return sigmoid(standardise(matrix, *self._moments) @ self._weights + self.intercept)
 
     @cached_property
@@ -139,9 +144,15 @@ KINDS: dict[str, type[Constant | Popularity | Logistic | Boosted]] = {
 }
 
 
+def signed_log(matrix: Matrix) -> Vector:
+    """sign(x) * log(1 + |x|) in double: counts span several powers of ten."""
+    values = matrix.astype(np.float64)
+    return np.copysign(np.log1p(np.abs(values)), values)
+
+
 def standardise(matrix: Matrix, mean: Vector, scale: Vector) -> Vector:
-    """(x - mean) / scale in double; missing becomes 0, the mean."""
-    return np.nan_to_num((matrix - mean) / scale, nan=0.0, posinf=0.0, neginf=0.0)
+    """(signed log - mean) / scale; missing becomes 0, the mean."""
+    return np.nan_to_num((signed_log(matrix) - mean) / scale, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _json(data: dict[str, object]) -> bytes:

@@ -1,0 +1,90 @@
+"""The models that a ranker must beat: the event's rate, the post's rate, a linear model."""
+
+import numpy as np
+
+from feed_platform.features.catalogue import MEASURES, WINDOWS
+from feed_platform.learning.calibration import Vector
+from feed_platform.learning.dataset import Labels, Part
+from feed_platform.learning.scorers import (
+    Constant,
+    Logistic,
+    Matrix,
+    Popularity,
+    Scorer,
+    signed_log,
+    standardise,
+)
+
+STRENGTH = 20.0
+PENALTIES = (1e-4, 1e-2, 1.0)
+
+
+def fit_constant(train: Part, event: str) -> Constant:
+    """The event's rate, with half a positive and half a negative added so that it is never 0 or 1."""
+    return Constant((train.positives(event) + 0.5) / (len(train) + 1))
+
+
+def fit_popularity(train: Part, event: str) -> Scorer:
+    """The post's rate over the longest window, drawn to the overall rate as by 20 impressions.
+
+    Events that posts have no counter for get the overall rate.
+    """
+    counter, window = measure_of(event), WINDOWS[-1]
+    overall = fit_constant(train, event)
+    if counter is None:
+        return overall
+    columns = [train.features.index(f"post_{name}_{window}") for name in (counter, "impressions")]
+    return Popularity(columns[0], columns[1], overall.rate, STRENGTH)
+
+
+def measure_of(event: str) -> str | None:
+    """The counter of an event type, if the catalogue has one.
+
+    Example:
+        >>> measure_of("click"), measure_of("dwell")
+        ('clicks', None)
+    """
+    return f"{event}s" if f"{event}s" in MEASURES else None
+
+
+def fit_logistic(train: Part, validation: Part, event: str) -> Logistic:
+    """Logistic regression on standardised signed logs, its penalty chosen by validation log loss."""
+    mean, scale = _moments(train.matrix)
+    inputs, label = standardise(train.matrix, mean, scale), train.label(event)
+    fitted = [_fit_logistic(inputs, label, mean, scale, penalty) for penalty in PENALTIES]
+    truth = validation.label(event)
+    losses = [log_loss(truth, model.raw(validation.matrix)) for model in fitted]
+    return fitted[int(np.argmin(losses))]
+
+
+def log_loss(label: Labels, probability: Vector) -> float:
+    """Mean negative log likelihood, probabilities kept off 0 and 1.
+
+    Example:
+        >>> round(log_loss(np.array([1, 0]), np.array([0.5, 0.2])), 4)  # -(ln 0.5 + ln 0.8) / 2
+        0.4581
+    """
+    inside = np.clip(probability, 1e-12, 1 - 1e-12)
+    return float(-np.mean(np.where(label == 1, np.log(inside), np.log1p(-inside))))
+
+
+def _fit_logistic(inputs: Vector, label: Labels, mean: Vector, scale: Vector, penalty: float) -> Logistic:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=50).fit(inputs, label)
+    return Logistic(
+        tuple(map(float, model.coef_[0])),
+        float(model.intercept_[0]),
+        tuple(map(float, mean)),
+        tuple(map(float, scale)),
+    )
+
+
+def _moments(matrix: Matrix) -> tuple[Vector, Vector]:
+    """Mean and spread of each column's signed logs; a column without values or spread gets 0 and 1."""
+    logs = signed_log(matrix)
+    present = ~np.isnan(logs)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = np.nansum(logs, axis=0) / count
+    spread = np.sqrt(np.nansum((logs - mean) ** 2, axis=0) / count)
+    return mean, np.where(spread > 1e-9, spread, 1.0)

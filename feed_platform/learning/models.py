@@ -1,0 +1,132 @@
+"""From a data set to bundles: every kind of model, calibrated, and which one is best."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from feed_platform.feed import Feed, FeedError
+from feed_platform.learning import calibration
+from feed_platform.learning.baselines import fit_constant, fit_logistic, fit_popularity, log_loss
+from feed_platform.learning.bundle import Bundle, Head
+from feed_platform.learning.dataset import Dataset, Part
+from feed_platform.learning.ranker import RankerConfig, check_overfit, fit_ranker, obstacle
+from feed_platform.learning.scorers import Boosted, Constant, Matrix, Scorer
+
+SELF_TEST_ROWS = 8
+BASELINES = ("constant", "popularity", "logistic")
+RANKER = "xgboost"
+
+Fit = Callable[[Dataset, str, RankerConfig], Scorer]
+FITS: dict[str, Fit] = {
+    "constant": lambda data, event, config: fit_constant(data.train, event),
+    "popularity": lambda data, event, config: fit_popularity(data.train, event),
+    "logistic": lambda data, event, config: fit_logistic(data.train, data.validation, event),
+    RANKER: lambda data, event, config: fit_ranker(data.train, data.validation, event, config),
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training made: bundles by kind, the simplest first, and their validation log losses.
+
+    `overfit` is the log loss on the small set by objective; `notes` say what couldn't be done.
+    """
+
+    bundles: dict[str, Bundle]
+    losses: dict[str, float]
+    overfit: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def best(self) -> str:
+        """The kind with the lowest validation log loss, the simplest of equals."""
+        return min(self.losses, key=lambda kind: self.losses[kind])
+
+    @property
+    def reason(self) -> str:
+        """Why the best is the best, with every model's number."""
+        others = ", ".join(f"{kind} {loss:.5f}" for kind, loss in self.losses.items() if kind != self.best)
+        return f"{self.best} has the lowest validation log loss: {self.losses[self.best]:.5f} ({others})"
+
+    def rounds(self) -> dict[str, int]:
+        """Trees of the ranker by objective."""
+        heads = self.bundles[RANKER].heads if RANKER in self.bundles else ()
+        return {
+            head.event: head.scorer.booster.num_boosted_rounds()
+            for head in heads
+            if isinstance(head.scorer, Boosted)
+        }
+
+
+def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
+    """Fit baselines and ranker, calibrate them, measure them on validation.
+
+    An objective without enough examples of both classes gets the overall rate in every
+    model; if that is so for all of them, there is no linear model and no ranker.
+
+    Raises:
+        FeedError: a part of the split is empty, or the ranker can't learn a small set by heart.
+    """
+    _check_parts(data)
+    events = [objective.event for objective in feed.objectives]
+    obstacles = {event: why for event in events if (why := obstacle(data.train, event))}
+    able = [event for event in events if event not in obstacles]
+    kinds = FITS if able else BASELINES[:1]
+    bundles = {kind: _fit_bundle(kind, data, feed, config, able) for kind in kinds}
+    return Trained(
+        bundles,
+        {kind: validation_loss(bundle, data.validation) for kind, bundle in bundles.items()},
+        {event: check_overfit(data.train, event) for event in able},
+        tuple(filter(None, (data.split.note, *obstacles.values()))),
+    )
+
+
+def validation_loss(bundle: Bundle, part: Part) -> float:
+    """Log loss at the positions that were shown, averaged over the objectives."""
+    probabilities = bundle.probabilities(part.matrix)
+    return float(np.mean([log_loss(part.label(event), p) for event, p in probabilities.items()]))
+
+
+def _fit_bundle(kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str]) -> Bundle:
+    heads = []
+    for objective in feed.objectives:
+        fit = FITS[kind] if objective.event in able else FITS["constant"]
+        scorer = fit(data, objective.event, config)
+        head = Head(objective.event, objective.weight, scorer, calibration.Identity())
+        heads.append(_calibrated(head, data.calibration))
+    return Bundle.build(
+        kind=kind,
+        features=data.features,
+        heads=tuple(heads),
+        lake_version=data.lake_version,
+        reference=_reference(data.train, feed),
+        rows=_self_test_rows(data.validation),
+    )
+
+
+def _calibrated(head: Head, part: Part) -> Head:
+    if isinstance(head.scorer, Constant):
+        return head
+    return replace(head, calibration=calibration.fit(head.scorer.raw(part.matrix), part.label(head.event)))
+
+
+def _reference(train: Part, feed: Feed) -> dict[str, float]:
+    events = [objective.event for objective in feed.objectives]
+    rates = {f"{event}_rate": train.positives(event) / len(train) for event in events}
+    return {"rows": float(len(train)), **rates}
+
+
+def _self_test_rows(part: Part) -> Matrix:
+    """Rows spread over time, and one of which nothing is known."""
+    chosen = np.linspace(0, len(part) - 1, min(SELF_TEST_ROWS, len(part))).astype(int)
+    unknown = np.full((1, part.matrix.shape[1]), np.nan, dtype=np.float32)
+    return np.concatenate([part.matrix[chosen], unknown])
+
+
+def _check_parts(data: Dataset) -> None:
+    for name, part in data.parts().items():
+        if not len(part):
+            raise FeedError(
+                f"the {name} part of the training table has no rows: import a log without such a gap in time"
+            )

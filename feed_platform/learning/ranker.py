@@ -1,0 +1,148 @@
+"""The ranker: one XGBoost model per objective, and the check that it can learn at all."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from feed_platform.feed import FeedError
+from feed_platform.learning.baselines import log_loss
+from feed_platform.learning.dataset import Labels, Part
+from feed_platform.learning.scorers import Boosted, Matrix
+
+if TYPE_CHECKING:
+    from xgboost import DMatrix
+
+THREADS = 2
+MIN_CLASS = 10
+MIN_STOPPING = 10
+OVERFIT_ROWS = 200
+OVERFIT_LOSS = 0.05
+
+
+class RankerConfig(BaseModel):
+    """How the ranker is trained."""
+
+    rounds: int = Field(300, ge=1, description="Most trees per objective; validation may stop earlier.")
+    depth: int = Field(5, ge=1, le=12, description="Depth of a tree.")
+    learning_rate: float = Field(0.1, gt=0, le=1, description="Share of each tree that is added.")
+    patience: int = Field(20, ge=1, description="Rounds without a better validation log loss before the end.")
+    min_child_weight: float = Field(5.0, ge=0, description="Least sum of hessians in a leaf.")
+    row_share: float = Field(0.8, gt=0, le=1, description="Share of rows that each tree sees.")
+    column_share: float = Field(0.5, gt=0, le=1, description="Share of features that each tree sees.")
+    seed: int = Field(7, ge=0, description="Same data and seed, same model, byte by byte.")
+
+
+def obstacle(train: Part, event: str) -> str | None:
+    """Why the event can't be learned from these rows; None where it can."""
+    positives = train.positives(event)
+    rarer = min(positives, len(train) - positives)
+    if rarer >= MIN_CLASS:
+        return None
+    return (
+        f"{positives} of {len(train)} training rows have a {event}: {MIN_CLASS} with and "
+        f"{MIN_CLASS} without are needed, the overall rate stands in"
+    )
+
+
+def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) -> Boosted:
+    """Boost until the validation log loss stops falling and keep the best round.
+
+    With fewer than 10 of either class in validation there is nothing to stop by: then a
+    tenth of the rounds are run.
+    """
+    import xgboost
+
+    data = _quantiles(train, event)
+    positives = validation.positives(event)
+    if min(positives, len(validation) - positives) < MIN_STOPPING:
+        booster = xgboost.train(_parameters(config), data, max(1, config.rounds // 10), verbose_eval=False)
+    else:
+        booster = xgboost.train(
+            _parameters(config),
+            data,
+            config.rounds,
+            evals=[(_quantiles(validation, event, data), "validation")],
+            early_stopping_rounds=config.patience,
+            verbose_eval=False,
+        )
+        booster = booster[: booster.best_iteration + 1]
+    return Boosted(bytes(booster.save_raw("ubj")))
+
+
+def check_overfit(train: Part, event: str) -> float:
+    """Learn a small set by heart: log loss on up to 200 rows that differ in their features.
+
+    Raises:
+        FeedError: too many rows with different labels have the same features, or the model
+            can't tell them apart: features or labels are broken.
+    """
+    matrix, label = _small_set(train, event)
+    booster = _memorise(matrix, label)
+    loss = log_loss(label, Boosted(booster).raw(matrix))
+    if loss > OVERFIT_LOSS:
+        raise FeedError(
+            f"the ranker can't learn {len(label)} training rows by heart (log loss {loss:.3f} for {event}, "
+            f"{OVERFIT_LOSS} expected): look at the features in training.examples"
+        )
+    return loss
+
+
+def importance(model: Boosted, features: tuple[str, ...]) -> dict[str, float]:
+    """Each used feature's share of the total gain, greatest first."""
+    gains = model.booster.get_score(importance_type="total_gain")
+    scores = {name: float(np.sum(gains.get(name, 0.0))) for name in features}
+    total = sum(scores.values()) or 1.0
+    return {name: score / total for name, score in sorted(scores.items(), key=lambda item: -item[1]) if score}
+
+
+def _parameters(config: RankerConfig) -> dict[str, Any]:
+    return {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "eval_metric": "logloss",
+        "max_depth": config.depth,
+        "eta": config.learning_rate,
+        "min_child_weight": config.min_child_weight,
+        "subsample": config.row_share,
+        "colsample_bytree": config.column_share,
+        "seed": config.seed,
+        "nthread": THREADS,
+    }
+
+
+def _quantiles(part: Part, event: str, like: "DMatrix | None" = None) -> "DMatrix":
+    import xgboost
+
+    return xgboost.QuantileDMatrix(
+        part.matrix, part.label(event), feature_names=list(part.features), nthread=THREADS, ref=like
+    )
+
+
+def _small_set(train: Part, event: str) -> tuple[Matrix, Labels]:
+    """Up to 100 rows of each class, spread over time, one of each set of equal feature rows."""
+    label = train.label(event)
+    chosen = np.sort(np.concatenate([_spread(np.flatnonzero(label == value)) for value in (0, 1)]))
+    matrix, label = train.matrix[chosen], label[chosen]
+    _, first = np.unique(np.nan_to_num(matrix, nan=-np.inf), axis=0, return_index=True)
+    distinct, labels = matrix[first], label[first]
+    if len(first) * 2 < len(chosen) or not 0 < labels.sum() < len(labels):
+        raise FeedError(
+            f"only {len(first)} of {len(chosen)} training rows differ in their features: "
+            "look at the features in training.examples"
+        )
+    return distinct, labels
+
+
+def _spread(rows: Labels) -> Labels:
+    keep = min(len(rows), OVERFIT_ROWS // 2)
+    return rows[np.linspace(0, len(rows) - 1, keep).astype(int)]
+
+
+def _memorise(matrix: Matrix, label: Labels) -> bytes:
+    import xgboost
+
+    greedy = {"objective": "binary:logistic", "eta": 0.5, "lambda": 0.0, "min_child_weight": 0.0}
+    parameters = {**greedy, "max_depth": 8, "seed": 0, "nthread": THREADS}
+    data = xgboost.DMatrix(matrix, label, nthread=THREADS)
+    return bytes(xgboost.train(parameters, data, 100, verbose_eval=False).save_raw("ubj"))

@@ -1,0 +1,91 @@
+"""What every training example must satisfy, generated from the feature catalogue."""
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from feed_platform.features.catalogue import GROUPS, MEASURES, WINDOWS, feature_names
+from feed_platform.features.frame import LABELS
+from feed_platform.feed import Feed, FeedError
+
+if TYPE_CHECKING:
+    from pandera.polars import Check, Column, DataFrameSchema
+
+RANGES = {"position": (1, None), "hour_of_day": (0, 23), "day_of_week": (0, 6)}
+SHOWN_CASES = 5
+
+
+def examples_schema(feed: Feed) -> "DataFrameSchema":
+    """Types, ranges and identities of `training.examples` for one feed."""
+    import pandera.polars as pa
+
+    ids = {name: pa.Column(pl.String, pa.Check.str_length(1, 64)) for name in ("user_id", "post_id")}
+    times = {name: pa.Column(pl.Datetime("us")) for name in ("shown_at", "as_of", "matured_at")}
+    return pa.DataFrameSchema(
+        {
+            "impression_id": pa.Column(pl.String, pa.Check.str_length(1, 64), unique=True),
+            **ids,
+            **times,
+            "propensity": pa.Column(pl.Float64, _between(0, 1), nullable=True),
+            **{name: pa.Column(pl.Int32, pa.Check.isin([0, 1]), coerce=True) for name in LABELS},
+            **{name: _feature(name) for name in feature_names(feed)},
+        },
+        checks=[
+            _ordered("as_of", "shown_at"),
+            _ordered("shown_at", "matured_at", strictly=True),
+            *(
+                _ordered(f"{g}_{m}_{WINDOWS[0]}", f"{g}_{m}_{WINDOWS[-1]}")
+                for g, m in product(GROUPS, MEASURES)
+            ),
+        ],
+    )
+
+
+def check_examples(frame: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """The frame, if it keeps the schema.
+
+    Raises:
+        FeedError: it doesn't; names the broken rules, how often, and a few of the values.
+    """
+    from pandera.errors import SchemaErrors
+
+    try:
+        return examples_schema(feed).validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+        broken = cases.group_by("column", "check").agg(
+            pl.len().alias("cases"), pl.col("failure_case").head(SHOWN_CASES)
+        )
+        rules = [
+            f"{row['column'] or 'row'}: {row['check']} ({row['cases']} rows, such as {row['failure_case']})"
+            for row in broken.sort("column", "check").iter_rows(named=True)
+        ]
+        raise FeedError(
+            f"training examples break {len(rules)} rules, none was written: {'; '.join(rules)}"
+        ) from error
+
+
+def _feature(name: str) -> "Column":
+    import pandera.polars as pa
+
+    if "_attr_" in name or name == "post_age_hours":
+        return pa.Column(pl.Float32, nullable=True)
+    low, high = RANGES.get(name, (0, 1 if "_ctr_" in name else None))
+    return pa.Column(pl.Float32, _between(low, high), nullable=name == "position")
+
+
+def _between(low: float, high: float | None) -> "Check":
+    import pandera.polars as pa
+
+    return pa.Check.ge(low) if high is None else pa.Check.in_range(low, high)
+
+
+def _ordered(first: str, second: str, strictly: bool = False) -> "Check":
+    import pandera.polars as pa
+
+    def holds(data: pa.PolarsData) -> pl.LazyFrame:
+        rule = pl.col(first) < pl.col(second) if strictly else pl.col(first) <= pl.col(second)
+        return data.lazyframe.select(rule)
+
+    return pa.Check(holds, name=f"{first} {'<' if strictly else '<='} {second}")

@@ -1,0 +1,121 @@
+"""Training: fit, track, register, and decide which version is the champion."""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from feed_platform.feed import Feed
+from feed_platform.lake import Lake
+from feed_platform.learning import registry
+from feed_platform.learning.bundle import code_version
+from feed_platform.learning.dataset import Dataset, load_dataset
+from feed_platform.learning.examples import TABLE
+from feed_platform.learning.models import RANKER, Trained, fit_all
+from feed_platform.learning.plots import importance_figure, reliability_figure
+from feed_platform.learning.ranker import RankerConfig, importance
+from feed_platform.learning.registry import BUNDLES, ModelVersion
+from feed_platform.learning.scorers import Boosted
+from feed_platform.learning.tracking import Launch, tracked_run
+from feed_platform.settings import Settings
+
+SAMPLE_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A training's end: the champion, the ranker if it lost, and what both were judged by."""
+
+    champion: ModelVersion
+    challenger: ModelVersion | None
+    trained: Trained
+    data: Dataset
+
+
+def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) -> Outcome:
+    """Fit every model on `training.examples`, track it in MLflow, register, move the aliases.
+
+    The model with the lowest validation log loss becomes `champion`, be it a baseline; a ranker
+    that loses becomes `challenger`.
+
+    Raises:
+        FeedError: there are no examples or too short a log, or the ranker can't learn at all.
+    """
+    with Lake.of(settings).read() as con:
+        data = load_dataset(con, feed)
+    with tracked_run(settings, launch) as run_id:
+        _log_inputs(settings, data, config)
+        trained = fit_all(data, feed, config)
+        _log_results(trained, data)
+        return _decide(settings, run_id, trained, data)
+
+
+def ranker_importance(trained: Trained) -> dict[str, float]:
+    """The first objective's feature importance; empty without a ranker."""
+    bundle = trained.bundles.get(RANKER)
+    scorer = bundle.heads[0].scorer if bundle else None
+    return importance(scorer, bundle.features) if bundle and isinstance(scorer, Boosted) else {}
+
+
+def _decide(settings: Settings, run_id: str, trained: Trained, data: Dataset) -> Outcome:
+    """Register the best model and the ranker; the aliases move last, when all else is done."""
+    best = registry.register(settings, run_id, trained.bundles[trained.best])
+    ranker = trained.bundles.get(RANKER)
+    challenger = registry.register(settings, run_id, ranker) if ranker and trained.best != RANKER else None
+    registry.set_alias(settings, "challenger", challenger)
+    registry.set_alias(settings, "champion", best)
+    return Outcome(best, challenger, trained, data)
+
+
+def _log_inputs(settings: Settings, data: Dataset, config: RankerConfig) -> None:
+    import mlflow
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.pandas_dataset import from_pandas
+
+    parts = {f"rows_{name}": len(part) for name, part in data.parts().items()}
+    versions = {"lake_version": data.lake_version, "code_version": code_version()}
+    mlflow.log_params({**config.model_dump(), **parts, **versions, "features": len(data.features)})
+    mlflow.set_tags({"split": json.dumps(data.split.as_json()), "read_at": str(data.read_at)})
+    mlflow.log_dict({"features": list(data.features)}, "features.json")
+    sample = data.train.frame.head(SAMPLE_ROWS).select(data.features).to_pandas()
+    source = CodeDatasetSource({"lake": settings.catalog, "table": TABLE, "lake_version": str(data.read_at)})
+    mlflow.log_input(from_pandas(sample, source, name=f"{TABLE}@{data.lake_version}"), context="training")
+
+
+def _log_results(trained: Trained, data: Dataset) -> None:
+    import mlflow
+
+    mlflow.log_metrics({f"validation_log_loss_{kind}": loss for kind, loss in trained.losses.items()})
+    mlflow.log_metrics({f"overfit_log_loss_{event}": loss for event, loss in trained.overfit.items()})
+    mlflow.log_metrics({f"rounds_{event}": rounds for event, rounds in trained.rounds().items()})
+    mlflow.set_tags(
+        {
+            BUNDLES: json.dumps({kind: bundle.version for kind, bundle in trained.bundles.items()}),
+            "losses": json.dumps(trained.losses),
+            "best": trained.best,
+            "reason": trained.reason,
+            "notes": " ".join(trained.notes),
+        }
+    )
+    _log_plots(trained, data)
+    _log_bundles(trained)
+
+
+def _log_plots(trained: Trained, data: Dataset) -> None:
+    import mlflow
+
+    best = trained.bundles[trained.best]
+    event = best.heads[0].event
+    probability = best.probabilities(data.validation.matrix)[event]
+    mlflow.log_figure(reliability_figure(data.validation.label(event), probability), "plots/reliability.png")
+    if shares := ranker_importance(trained):
+        mlflow.log_figure(importance_figure(shares), "plots/importance.png")
+
+
+def _log_bundles(trained: Trained) -> None:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        for bundle in trained.bundles.values():
+            bundle.save(Path(folder))
+        mlflow.log_artifacts(folder, BUNDLES)

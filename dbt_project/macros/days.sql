@@ -6,7 +6,7 @@
 {# The instant up to which the past is closed. #}
 {% macro seal() -%}
     {%- if var("seal") -%} timestamp '{{ var("seal") }}'
-    {%- else -%} (select max(sealed_until) from {{ source("raw", "seals") }})
+    {%- else -%} (select max(sealed_until) from {{ target.database }}.raw.seals)
     {%- endif -%}
 {%- endmacro %}
 

@@ -53,11 +53,8 @@ def training_frame(
         for owner, kinds in (("user", feed.attributes.users), ("post", feed.attributes.posts))
         for name, kind in kinds.items()
     ]
-    facts = [name for name in (*FACTS, *LABELS) if name not in ON_DEMAND]
-    columns = dict.fromkeys((*FACTS, *LABELS, *feature_names(feed)))
-    frame = rows.with_columns(*computed, *attributes)
-    assert set(facts) <= set(frame.columns)
-    return frame.select(columns)
+    columns = list(dict.fromkeys((*FACTS, *LABELS, *feature_names(feed))))
+    return rows.with_columns(*computed, *attributes).select(columns)
 
 
 def encode_attribute(values: pl.Series, kind: AttributeKind) -> pl.Series:

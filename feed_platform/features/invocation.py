@@ -1,6 +1,8 @@
 """What one dbt process needs: its environment and the run's vars."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from feed_platform.features.builds import Build
@@ -30,6 +32,18 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 def child_environment(settings: Settings) -> dict[str, str]:
     """The same for a dbt process that ends when the calling process does."""
     return {**dbt_environment(settings), "FEED_DBT_PARENT_PID": str(os.getpid())}
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process, which the child processes inherit, for the time of the block."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime) -> dict[str, str | int]:

@@ -1,9 +1,15 @@
-"""The online snapshot: features as of one hour in sorted, memory-mapped arrays."""
+"""The online snapshot: features as of one hour in sorted, memory-mapped arrays.
+
+`publish` writes a folder `<content hash>/` of `.npy` arrays and a `manifest.json`; `OnlineSnapshot`
+maps one. Row 0 of every keyed array has key 0 and holds what an unknown key gets.
+"""
 
 import json
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.features.catalogue import GROUPS, stored_names
+from feed_platform.features.builds import last_build
+from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
 from feed_platform.features.keys import keys, pair_key
 from feed_platform.features.on_demand import on_demand
-from feed_platform.feed import Feed
+from feed_platform.features.snapshot_arrays import Arrays, content_hash, read_arrays
+from feed_platform.feed import Feed, write_atomically
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
@@ -22,6 +30,7 @@ Keys = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 POPULARITY = "post_ctr_7d"
+KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class OnlineSnapshot:
         (2, 84)
     """
 
-    def __init__(self, manifest: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, manifest: dict[str, Any], arrays: Arrays) -> None:
         self.as_of: datetime = datetime.fromisoformat(manifest["as_of"])
         self.names: tuple[str, ...] = tuple(manifest["names"])
         self.hash: str = manifest["content_hash"]
@@ -149,8 +158,66 @@ def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
     """Write the last good build's features as an immutable folder and point `current.json` at it.
 
     Returns the folder, named by its content: publishing the same build again changes nothing.
+    Of older folders the newest two stay, for replicas that are just opening one.
 
     Raises:
         FeedError: no features have been built yet.
     """
-    raise NotImplementedError
+    with lake.read() as con:
+        build = last_build(con)
+    with lake.read(build.lake_version) as con:
+        arrays = read_arrays(con, feed, build.sealed_until)
+    manifest = _manifest(feed, build.sealed_until, build.lake_version, arrays)
+    folder = settings.online / manifest["content_hash"]
+    if not folder.exists():
+        _write(folder, manifest, arrays)
+    _point_at(settings.online, folder, build.sealed_until + feed.feature_delay, build.sealed_until)
+    _prune(settings.online, folder)
+    return folder
+
+
+def current_snapshot(settings: Settings) -> Path | None:
+    """The published folder that `current.json` names, if any."""
+    pointer = settings.online / "current.json"
+    return settings.online / json.loads(pointer.read_text())["snapshot"] if pointer.exists() else None
+
+
+def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) -> dict[str, Any]:
+    columns = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
+    names = feature_names(feed)
+    schema = json.dumps([names, {name: column["dtype"] for name, column in columns.items()}])
+    return {
+        "as_of": as_of.isoformat(),
+        "lake_version": lake_version,
+        "schema_hash": content_hash(schema, {}),
+        "content_hash": content_hash(f"{as_of.isoformat()} {schema}", arrays),
+        "names": names,
+        "columns": columns,
+    }
+
+
+def _write(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> None:
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(draft / f"{name}.npy", array)
+    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    draft.rename(folder)
+
+
+def _point_at(online: Path, folder: Path, earliest: datetime, as_of: datetime) -> None:
+    pointer = online / "current.json"
+    if pointer.exists() and json.loads(pointer.read_text())["snapshot"] == folder.name:
+        return
+    active_at = max(earliest, datetime.now(UTC).replace(tzinfo=None))
+    facts = {"snapshot": folder.name, "as_of": as_of.isoformat(), "active_at": active_at.isoformat()}
+    write_atomically(pointer, json.dumps(facts))
+
+
+def _prune(online: Path, current: Path) -> None:
+    folders = sorted(
+        (path for path in online.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+    )
+    for folder in folders[:-KEPT]:
+        if folder != current:
+            shutil.rmtree(folder)

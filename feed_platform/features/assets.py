@@ -1,0 +1,80 @@
+"""The dbt models as Dagster assets, and the online snapshot that serving reads."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from feed_platform.features.builds import find_last_build, record_build
+from feed_platform.features.catalogue import GROUPS
+from feed_platform.features.invocation import child_environment, days_to_build, dbt_vars, environment
+from feed_platform.features.manifest import DBT, PROJECT, prepare_manifest
+from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.lake import seal
+from feed_platform.lake.connection import version_of
+from feed_platform.partitions import daily_partitions, days_of
+from feed_platform.resources import Home
+
+GROUP = "features"
+
+
+class Translator(DagsterDbtTranslator):
+    """Asset keys are [schema, name]; every model belongs to the group `features`."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Sources name their upstream asset in `meta.dagster.asset_key`."""
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """One group for the whole project."""
+        return GROUP
+
+
+@dbt_assets(
+    manifest=prepare_manifest(),
+    dagster_dbt_translator=Translator(),
+    partitions_def=daily_partitions(),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[Any]:
+    """Build the run's days in one dbt process, then note the lake version that it ended with."""
+    settings, feed, lake = home.settings, home.feed, home.lake
+    with lake.read() as con:
+        sealed_until, last = seal(con, feed), find_last_build(con)
+    start, end = days_to_build(days_of(context, settings, feed), feed, sealed_until, last)
+    context.log.info(f"building {start:%Y-%m-%d} up to {end:%Y-%m-%d}, sealed until {sealed_until}")
+    dbt = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(DBT))
+    run_vars = json.dumps(dbt_vars(feed, start, end, sealed_until))
+    with environment(child_environment(settings)):
+        yield from dbt.cli(
+            ["build", "--exclude-resource-type", "unit_test", "--vars", run_vars],
+            context=context,
+            target_path=settings.root / "dbt" / "target",
+        ).stream()
+    if not context.is_subset:
+        with lake.write("features built", {"run_id": context.run_id}) as con:
+            record_build(con, version_of(con), sealed_until)
+
+
+@dg.asset(
+    key=["features", "online_snapshot"],
+    deps=[dg.AssetKey(["features", f"online_{group}"]) for group in GROUPS],
+    group_name=GROUP,
+    kinds={"numpy"},
+)
+def online_snapshot(home: Home) -> dg.MaterializeResult:
+    """Features as of the seal in memory-mapped arrays, which the ranking service's replicas read."""
+    folder = publish(home.settings, home.lake, home.feed)
+    snapshot = OnlineSnapshot.open(folder)
+    return dg.MaterializeResult(
+        metadata={
+            "folder": dg.MetadataValue.path(str(folder)),
+            "as_of": snapshot.as_of.isoformat(),
+            "posts": len(snapshot.posts),
+            "features": len(snapshot.names),
+        }
+    )

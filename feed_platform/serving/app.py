@@ -1,0 +1,180 @@
+"""The FastAPI app of one replica: raw bodies in, msgspec structs out."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import numpy as np
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+
+from feed_platform.serving import operations, pages, records
+from feed_platform.serving.backend import RETRY, Backend
+from feed_platform.serving.feedback import judge
+from feed_platform.serving.guard import Guard, read_body
+from feed_platform.serving.problems import Problem, parse
+from feed_platform.serving.ranking import rank
+from feed_platform.serving.schemas import (
+    FeedbackRequest,
+    FeedbackResponse,
+    PredictRequest,
+    PredictResponse,
+    RankRequest,
+)
+
+PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
+
+_RANK = msgspec.json.Decoder(RankRequest)
+_PREDICT = msgspec.json.Decoder(PredictRequest)
+_FEEDBACK = msgspec.json.Decoder(FeedbackRequest)
+_ENCODER = msgspec.json.Encoder()
+
+
+def build_app(backend: Backend) -> FastAPI:
+    """The app of a replica."""
+    app = FastAPI(title=f"{backend.feed.name}: ranking", version="1", docs_url=None, redoc_url=None)
+    routes = Routes(backend)
+    handlers: dict[operations.Operation, Callable[..., Awaitable[Response]]] = {
+        operations.RANK: routes.rank,
+        operations.PREDICT: routes.predict,
+        operations.FEEDBACK: routes.feedback,
+        operations.HEALTH: routes.healthz,
+        operations.READY: routes.readyz,
+        operations.METRICS: routes.metrics,
+    }
+    for operation, handler in handlers.items():
+        app.add_api_route(
+            operation.path,
+            handler,
+            methods=[operation.method],
+            summary=operation.summary,
+            openapi_extra=operation.openapi(),
+        )
+    for path, page in (("/", routes.index), ("/docs", routes.docs), ("/report", routes.report)):
+        app.add_api_route(path, page, methods=["GET"], include_in_schema=False)
+    _use_msgspec_schemas(app)
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(Exception, _answer_fault)
+    token = backend.settings.api_token
+    known = PAGES | {operation.path for operation in operations.ALL}
+    app.add_middleware(
+        Guard, token=token.get_secret_value() if token else None, metrics=backend.metrics, routes=known
+    )
+    return app
+
+
+class Routes:
+    """The handlers, on one replica's state."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def rank(self, http: Request) -> Response:
+        """Rank candidates and log the answer."""
+        backend = self._backend
+        request = parse(await read_body(http), _RANK)
+        at = backend.instant(request.requested_at, "/requested_at")
+        request_id = request.request_id or records.new_id()
+        ranking = rank(request, request_id, at, backend.store.loaded, backend.count_tier_failure)
+        backend.metrics.served.labels(ranking.scored.served_by).inc()
+        backend.log(ranking)
+        return _json(ranking.response())
+
+    async def predict(self, http: Request) -> Response:
+        """Probabilities for rows of person, post, moment and position."""
+        backend = self._backend
+        rows = parse(await read_body(http), _PREDICT).rows
+        loaded = backend.store.loaded
+        if loaded.champion is None or loaded.snapshot is None:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no model is loaded yet", headers=RETRY)
+        shown = [backend.instant(row.shown_at, f"/rows/{index}/shown_at") for index, row in enumerate(rows)]
+        matrix = loaded.snapshot.matrix(
+            [row.user_id for row in rows],
+            [row.post_id for row in rows],
+            np.array(shown, dtype="datetime64[us]"),
+            np.array([row.position for row in rows]),
+        )
+        columns = loaded.champion.probabilities(matrix)
+        predictions = zip(*(column.tolist() for column in columns.values()), strict=True)
+        named = [dict(zip(columns, row, strict=True)) for row in predictions]
+        return _json(PredictResponse(loaded.champion.version, named))
+
+    async def feedback(self, http: Request) -> Response:
+        """Take what people saw and did; answer when it is durable."""
+        backend = self._backend
+        events = parse(await read_body(http), _FEEDBACK).events
+        good, rejected = judge(events, backend.feed.event_types, records.now())
+        fresh = {
+            event.event_id: event for event in reversed(good) if event.event_id not in backend.known_events
+        }
+        if fresh:
+            await backend.make_durable(list(fresh.values()))
+        for event_id in fresh:
+            backend.known_events.add(event_id)
+        answer = FeedbackResponse(len(fresh), len(good) - len(fresh), rejected)
+        backend.count_feedback(answer)
+        return _json(answer)
+
+    async def healthz(self) -> Response:
+        """The process lives."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self) -> Response:
+        """What this replica serves with."""
+        readiness = self._backend.readiness()
+        return _json(readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def metrics(self) -> Response:
+        """Counters in Prometheus' text format."""
+        return PlainTextResponse(self._backend.exposition())
+
+    async def docs(self, http: Request) -> Response:
+        """The API's documentation."""
+        return HTMLResponse(pages.docs(self._backend.feed.name, str(http.base_url)))
+
+    async def index(self) -> Response:
+        """The first page."""
+        readiness = self._backend.readiness()
+        as_of = f"{readiness.features_as_of:%Y-%m-%d %H:%M} UTC" if readiness.features_as_of else None
+        has_report = self._backend.report_path() is not None
+        return HTMLResponse(pages.index(self._backend.feed.name, readiness.model_version, as_of, has_report))
+
+    async def report(self) -> Response:
+        """The evaluation report of the model in service."""
+        path = self._backend.report_path()
+        if path is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "the model in service has no report")
+        return FileResponse(path, media_type="text/html")
+
+
+def _use_msgspec_schemas(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["components"] = {"schemas": operations.components()}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _json(answer: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(_ENCODER.encode(answer), status, media_type="application/json")
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _answer_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    return Problem(HTTPStatus(error.status_code), str(error.detail), headers=headers).response()
+
+
+async def _answer_fault(_: Request, error: Exception) -> Response:
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be answered").response()

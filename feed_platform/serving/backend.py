@@ -1,0 +1,151 @@
+"""What one replica process holds: model and features, logs, counters."""
+
+import asyncio
+import os
+import queue
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+
+from feed_platform.feed import Feed
+from feed_platform.serving import records
+from feed_platform.serving.feedback import CLOCK_SKEW, utc
+from feed_platform.serving.journal import Journal
+from feed_platform.serving.metrics import Metrics
+from feed_platform.serving.problems import Problem
+from feed_platform.serving.ranking import Ranking
+from feed_platform.serving.schemas import PROBE, FeedbackEvent, FeedbackResponse, FieldError, Readiness, Tier
+from feed_platform.serving.store import Store
+from feed_platform.settings import Settings
+
+REQUESTS_WAITING, FEEDBACK_WAITING, KNOWN_EVENTS = 10_000, 1_000, 100_000
+DURABLE_SECONDS = 5.0
+RETRY = {"Retry-After": "1"}
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass
+class Backend:
+    """The state behind the API of one replica."""
+
+    settings: Settings
+    feed: Feed
+    replica: str
+    store: Store
+    metrics: Metrics
+    requests: Journal
+    feedback: Journal
+    sampling: records.Sampling = field(default_factory=records.Sampling)
+    known_events: records.Recent = field(default_factory=lambda: records.Recent(KNOWN_EVENTS))
+
+    @classmethod
+    def open(cls, settings: Settings, feed: Feed) -> "Backend":
+        """Load what the pointers name, start watching them, open the logs."""
+        replica = records.new_id()[:12]
+        metrics = Metrics(replica)
+        store = Store(settings, lambda part: metrics.load_errors.labels(part).inc())
+        store.refresh()
+        store.watch()
+        requests = Journal(settings.logs / "requests", replica, REQUESTS_WAITING, metrics.dropped.inc)
+        feedback = Journal(settings.logs / "feedback", replica, FEEDBACK_WAITING)
+        return cls(settings, feed, replica, store, metrics, requests, feedback)
+
+    def close(self) -> None:
+        """Write what waits in the logs, stop watching."""
+        self.store.close()
+        self.requests.close()
+        self.feedback.close()
+
+    def instant(self, given: datetime | None, where: str) -> datetime:
+        """When a request happens (UTC, naive): as given, else now, which for an old log is the snapshot's.
+
+        Raises:
+            Problem: 422, it lies in the future.
+        """
+        if given is not None:
+            instant = utc(given)
+            if instant > records.now() + CLOCK_SKEW:
+                fault = FieldError("lies more than an hour in the future", where)
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", [fault])
+            return instant
+        snapshot = self.store.loaded.snapshot
+        if self.feed.clock == "log" and snapshot is not None:
+            return snapshot.as_of + self.feed.feature_delay
+        return records.now()
+
+    def log(self, ranking: Ranking) -> None:
+        """Log an answer, best effort: encoded and written by the journal's thread."""
+        if ranking.request.surface == PROBE:
+            return
+        received_at = records.now()
+        full = self.sampling.takes(ranking.request_id, received_at)
+        taken = self.requests.offer(
+            lambda: _ENCODER.encode(records.request_record(ranking, received_at, with_vectors=full))
+        )
+        if not taken:
+            self.metrics.dropped.inc()
+
+    async def make_durable(self, events: list[FeedbackEvent]) -> None:
+        """Return when the events are on the disk.
+
+        Raises:
+            Problem: 503, they may be lost.
+        """
+        received_at = records.now()
+        payloads = [_ENCODER.encode(records.feedback_record(event, received_at)) for event in events]
+        try:
+            done = asyncio.wrap_future(self.feedback.commit(payloads))
+            await asyncio.wait_for(done, DURABLE_SECONDS)
+        except (OSError, queue.Full, TimeoutError) as error:
+            detail = "the events could not be made durable: send them again"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=RETRY) from error
+
+    def readiness(self) -> Readiness:
+        """What is loaded, and what could not be."""
+        loaded = self.store.loaded
+        champion, snapshot = loaded.champion, loaded.snapshot
+        return Readiness(
+            ready=champion is not None and snapshot is not None,
+            replica=self.replica,
+            pid=os.getpid(),
+            model_version=champion.version if champion else None,
+            bundle=champion.bundle.version if champion else None,
+            snapshot=snapshot.hash if snapshot else None,
+            features_as_of=snapshot.as_of.replace(tzinfo=UTC) if snapshot else None,
+            attempted=self.store.attempted,
+            errors=self.store.errors,
+        )
+
+    def count_tier_failure(self, tier: Tier) -> None:
+        """A tier failed to score."""
+        self.metrics.tier_failures.labels(tier).inc()
+
+    def count_feedback(self, answer: FeedbackResponse) -> None:
+        """Count events by what became of them."""
+        outcomes = {
+            "accepted": answer.accepted,
+            "duplicate": answer.duplicates,
+            "rejected": len(answer.rejected),
+        }
+        for outcome, count in outcomes.items():
+            self.metrics.feedback.labels(outcome).inc(count)
+
+    def exposition(self) -> bytes:
+        """The counters in Prometheus' text format."""
+        readiness = self.readiness()
+        self.metrics.describe(readiness.model_version)
+        if readiness.features_as_of:
+            self.metrics.features_as_of.set(readiness.features_as_of.timestamp())
+        self.metrics.waiting.labels("requests").set(self.requests.waiting)
+        self.metrics.waiting.labels("feedback").set(self.feedback.waiting)
+        return self.metrics.exposition()
+
+    def report_path(self) -> Path | None:
+        """The evaluation report of the model in service, if there is one."""
+        champion = self.store.loaded.champion
+        path = self.settings.reports / f"model-{champion.version}.html" if champion else None
+        return path if path and path.exists() else None

@@ -1,0 +1,163 @@
+"""Bring a champion into service: move the pointer, wait for every replica, ask it, or put all back."""
+
+import logging
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+
+from feed_platform.feed import FeedError, load_feed
+from feed_platform.learning import registry
+from feed_platform.serving import pointer, service
+from feed_platform.serving.cluster import Cluster, Progress
+from feed_platform.serving.pointer import Deployed, Pointer
+from feed_platform.serving.ranking import rank
+from feed_platform.serving.schemas import PROBE, RankRequest
+from feed_platform.serving.store import Loaded, Store
+from feed_platform.settings import Settings
+
+SWAP_SECONDS = 60.0
+CANDIDATES = 200
+WARM_REQUESTS = 20
+TOLERANCE = 1e-5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What came into service: `ready_seconds` until every replica had it, `p50_ms` of warm requests."""
+
+    version: str
+    bundle: str
+    url: str
+    ready_seconds: float
+    p50_ms: float
+    candidates: int
+
+
+def deploy(settings: Settings, progress: Progress = log.info) -> Deployment:
+    """Serve the registry's champion; the service is started where it doesn't run.
+
+    Raises:
+        FeedError: there is no champion or no snapshot, a replica doesn't take the model, or answers
+            otherwise than expected; the model before is then in service again.
+    """
+    champion = registry.champion(settings)
+    if champion is None:
+        raise FeedError("there is no champion to deploy: materialize training/model first")
+    if not (settings.online / "current.json").exists():
+        raise FeedError("there is no feature snapshot to serve: materialize features/online_snapshot first")
+    bundle = registry.export_bundle(settings, champion.version).name
+    before = pointer.read(settings)
+    named = Deployed(bundle, champion.version)
+    return _move(settings, before, before.moved_to(named) if before else Pointer(named), progress)
+
+
+def rollback(settings: Settings) -> str:
+    """Put the model before the deployed one back: in service where that runs, and as the champion.
+
+    Raises:
+        FeedError: nothing was deployed before.
+    """
+    before = pointer.read(settings)
+    if before is None:
+        raise FeedError("nothing is deployed yet: materialize serving/deployment first")
+    after = before.moved_back()
+    if Cluster.running(settings):
+        _move(settings, before, after, log.info)
+    else:
+        pointer.write(settings, after)
+    registry.set_champion(settings, after.current.version)
+    return f"version {after.current.version} is deployed again, instead of {before.current.version}"
+
+
+def _move(settings: Settings, before: Pointer | None, after: Pointer, progress: Progress) -> Deployment:
+    began = time.monotonic()
+    pointer.write(settings, after)
+    try:
+        running = service.start(settings, progress)
+        _await_replicas(settings, running, after.current)
+        ready = time.monotonic() - began
+        progress(f"every replica serves version {after.current.version} after {ready:.1f} s")
+        p50, candidates = _verify(settings, running)
+    except BaseException:
+        pointer.write(settings, before)
+        raise
+    return Deployment(after.current.version, after.current.bundle, running.url, ready, p50, candidates)
+
+
+def _await_replicas(settings: Settings, running: Cluster, wanted: Deployed) -> None:
+    states: list[dict[str, Any]] = []
+
+    def all_serve() -> bool:
+        states[:] = service.replicas(settings, running)
+        return bool(states) and all(
+            state.get("ready") and state.get("bundle") == wanted.bundle for state in states
+        )
+
+    def reason() -> str | None:
+        refusals = [state["errors"] for state in states if _refuses(state, wanted)]
+        return service.failure(settings, running) or (
+            f"a replica refuses: {refusals[0]}" if refusals else None
+        )
+
+    service.await_until(all_serve, SWAP_SECONDS, reason)
+
+
+def _refuses(state: dict[str, Any], wanted: Deployed) -> bool:
+    return state.get("attempted") == wanted.bundle != state.get("bundle") and bool(state["errors"])
+
+
+def _verify(settings: Settings, running: Cluster) -> tuple[float, int]:
+    """Compare an answer with one computed here; the median of a few warm requests in ms, their size."""
+    store = Store(settings)
+    store.refresh()
+    request = _probe(settings, store.loaded)
+    token = settings.api_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    with httpx.Client(base_url=running.url, headers=headers, timeout=30, trust_env=False) as client:
+        _compare(_ask(client, request), request, store.loaded)
+        seconds = [_timed(client, request) for _ in range(WARM_REQUESTS)]
+    return statistics.median(seconds) * 1_000, len(request.candidate_ids)
+
+
+def _probe(settings: Settings, loaded: Loaded) -> RankRequest:
+    if loaded.snapshot is None:
+        raise FeedError(f"the snapshot in {settings.online} can't be loaded: materialize it again")
+    at = loaded.snapshot.as_of + load_feed(settings).feature_delay
+    posts = loaded.snapshot.posts[:CANDIDATES] or ["unknown"]
+    return RankRequest(
+        candidate_ids=posts, request_id=PROBE, surface=PROBE, requested_at=at.replace(tzinfo=UTC)
+    )
+
+
+def _ask(client: httpx.Client, request: RankRequest) -> dict[str, Any]:
+    answer = client.post("/v1/rank", json=msgspec.to_builtins(request))
+    if answer.status_code != httpx.codes.OK:
+        raise FeedError(f"the service answers {answer.status_code} to a ranking: {answer.text[:500]}")
+    return dict(answer.json())
+
+
+def _timed(client: httpx.Client, request: RankRequest) -> float:
+    began = time.perf_counter()
+    _ask(client, request)
+    return time.perf_counter() - began
+
+
+def _compare(answer: dict[str, Any], request: RankRequest, loaded: Loaded) -> None:
+    assert request.requested_at is not None
+    expected = rank(request, PROBE, request.requested_at.replace(tzinfo=None), loaded).response()
+    if (answer["served_by"], answer["model_version"]) != ("champion", expected.model_version):
+        raise FeedError(f"version {answer['model_version']} answers ({answer['served_by']})")
+    served = {item["post_id"]: item["score"] for item in answer["items"]}
+    wanted = {item.post_id: item.score for item in expected.items}
+    if served.keys() != wanted.keys() or not np.allclose(
+        [served[post_id] for post_id in wanted], list(wanted.values()), rtol=TOLERANCE, atol=TOLERANCE
+    ):
+        raise FeedError("the service answers a recorded request otherwise than the model does here")

@@ -1,0 +1,93 @@
+"""What every request passes: who may ask, how large a body may be, how long it took."""
+
+import hmac
+import time
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from feed_platform.serving.metrics import Metrics
+from feed_platform.serving.problems import Problem
+from feed_platform.settings import LOOPBACK
+
+MAX_BODY = 2 * 1024**2
+FREE = frozenset({"/healthz", "/readyz"})
+
+
+class Guard:
+    """ASGI middleware: checks the bearer token and counts the answer.
+
+    Without a token the service is for this machine alone, so that a web page that reaches
+    loopback through a name of its own (DNS rebinding) is turned away by its Host header.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, metrics: Metrics, routes: frozenset[str]) -> None:
+        self._app, self._metrics, self._routes = app, metrics, routes
+        self._expected = f"Bearer {token}".encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        refusal = self._refusal(scope)
+        try:
+            await (refusal.response() if refusal else self._app)(scope, receive, count)
+        finally:
+            route = scope["path"] if scope["path"] in self._routes else "other"
+            self._metrics.seconds.labels(route, str(status)).observe(time.perf_counter() - began)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers(scope=scope)
+        if self._expected is None:
+            if _host_name(headers.get("host", "localhost")) in LOOPBACK:
+                return None
+            return Problem(
+                HTTPStatus.MISDIRECTED_REQUEST, "without FEED_API_TOKEN only this machine is served"
+            )
+        if scope["path"] in FREE or hmac.compare_digest(
+            headers.get("authorization", "").encode(), self._expected
+        ):
+            return None
+        return Problem(
+            HTTPStatus.UNAUTHORIZED, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"}
+        )
+
+
+async def read_body(request: Request) -> bytes:
+    """A JSON request's body.
+
+    Raises:
+        Problem: 415 unless it is declared as JSON (a web page can't do that to another site
+            unasked), 413 where it is too large.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        detail = "send Content-Type: application/json (curl --json)"
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
+    return bytes(body)
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without its port.
+
+    Example:
+        >>> _host_name("localhost:8000"), _host_name("[::1]:8000"), _host_name("::1")
+        ('localhost', '::1', '::1')
+    """
+    if host.startswith("["):
+        return host[1 : host.find("]")]
+    return host if host.count(":") > 1 else host.partition(":")[0]

@@ -1,0 +1,114 @@
+"""The API's operations as OpenAPI and the documentation page show them."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from feed_platform.serving import schemas
+from feed_platform.serving.problems import MEDIA_TYPE
+
+PREFIX = "#/components/schemas/"
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One route: what it does, what it takes and gives, an example, its errors."""
+
+    path: str
+    method: str
+    summary: str
+    answer: type | None = None
+    takes: type | None = None
+    example: dict[str, Any] | None = None
+    media_type: str = "application/json"
+    errors: dict[int, str] = field(default_factory=dict)
+
+    def openapi(self) -> dict[str, Any]:
+        """What the operation adds to the document that FastAPI generates."""
+        extra: dict[str, Any] = {"responses": {"200": self._success(), **self._failures()}}
+        if self.takes:
+            content = {"schema": _reference(self.takes), "example": self.example}
+            extra["requestBody"] = {"required": True, "content": {"application/json": content}}
+        return extra
+
+    def _success(self) -> dict[str, Any]:
+        schema = _reference(self.answer) if self.answer else {"type": "string"}
+        return {"description": "OK", "content": {self.media_type: {"schema": schema}}}
+
+    def _failures(self) -> dict[str, Any]:
+        content = {MEDIA_TYPE: {"schema": _reference(schemas.ProblemDetails)}}
+        return {str(code): {"description": text, "content": content} for code, text in self.errors.items()}
+
+
+_READING = {
+    400: "The body is not JSON.",
+    401: "The bearer token is missing or wrong.",
+    413: "The body is too large.",
+    415: "The body is not declared as application/json.",
+    422: "A field is wrong; `errors` names it by JSON pointer.",
+}
+
+RANK = Operation(
+    "/v1/rank",
+    "POST",
+    "Put candidate posts in order for one person.",
+    answer=schemas.RankResponse,
+    takes=schemas.RankRequest,
+    example={"user_id": "u-1", "candidate_ids": ["p-1", "p-2", "p-3"], "limit": 2, "surface": "home"},
+    errors=_READING,
+)
+PREDICT = Operation(
+    "/v1/predict",
+    "POST",
+    "Probabilities for pairs of person and post, without ranking.",
+    answer=schemas.PredictResponse,
+    takes=schemas.PredictRequest,
+    example={"rows": [{"user_id": "u-1", "post_id": "p-1", "position": 1}]},
+    errors={**_READING, 503: "No model is loaded yet."},
+)
+FEEDBACK = Operation(
+    "/v1/feedback",
+    "POST",
+    "Report what was seen and done. What is accepted is durable.",
+    answer=schemas.FeedbackResponse,
+    takes=schemas.FeedbackRequestShape,
+    example={
+        "events": [
+            {
+                "event_id": "e-1",
+                "event_type": "impression",
+                "user_id": "u-1",
+                "post_id": "p-1",
+                "request_id": "r-1",
+                "position": 1,
+                "occurred_at": "2026-01-31T09:00:00Z",
+            }
+        ]
+    },
+    errors={**_READING, 503: "The events could not be made durable: send them again."},
+)
+HEALTH = Operation("/healthz", "GET", "Whether the process lives.", media_type="text/plain")
+READY = Operation(
+    "/readyz",
+    "GET",
+    "Whether a model and features are loaded, and which.",
+    answer=schemas.Readiness,
+    errors={503: "A model or a snapshot is not loaded yet."},
+)
+METRICS = Operation("/metrics", "GET", "Counters for Prometheus, of one replica.", media_type="text/plain")
+
+ALL = (RANK, PREDICT, FEEDBACK, HEALTH, READY, METRICS)
+
+
+@cache
+def components() -> dict[str, Any]:
+    """The schemas of everything read and written."""
+    structs = {struct for operation in ALL for struct in (operation.takes, operation.answer) if struct}
+    ordered = sorted({*structs, schemas.ProblemDetails}, key=lambda struct: struct.__name__)
+    return msgspec.json.schema_components(ordered, ref_template=PREFIX + "{name}")[1]
+
+
+def _reference(struct: type) -> dict[str, str]:
+    return {"$ref": f"{PREFIX}{struct.__name__}"}

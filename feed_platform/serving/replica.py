@@ -1,0 +1,66 @@
+"""The Ray Serve application: one replica wraps the API of `app.py`. Ray's workers import it."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+
+from feed_platform.feed import load_feed
+from feed_platform.serving import replica_settings
+from feed_platform.serving.app import build_app
+from feed_platform.serving.backend import Backend
+
+if TYPE_CHECKING:
+    from ray.serve import Application
+
+NAME = "Ranker"
+MAX_ONGOING = 64
+log = logging.getLogger(__name__)
+
+
+def build(args: dict[str, Any]) -> "Application":
+    """The application for a declarative config.
+
+    Args:
+        args: `home`, the feed's folder; `replicas`; `revision`, whose change makes Serve restart
+            the replicas on new code or settings.
+    """
+    from ray import serve
+
+    deployment = serve.deployment(
+        name=NAME,
+        num_replicas=args["replicas"],
+        max_ongoing_requests=MAX_ONGOING,
+        health_check_period_s=1,
+        graceful_shutdown_timeout_s=5,
+        ray_actor_options={"num_cpus": 0.1},
+    )
+    return deployment(serve.ingress()(Ranker)).bind(args["home"])
+
+
+class Ranker:
+    """One replica."""
+
+    def __init__(self, home: str) -> None:
+        keep_off_the_network()
+        settings = replica_settings.load(Path(home))
+        self._backend = Backend.open(settings, load_feed(settings))
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_app(self._backend)
+
+    def __del__(self) -> None:
+        self._backend.close()
+
+
+def keep_off_the_network() -> None:
+    """Bind the replica's gRPC server to loopback: Ray says `[::]`, and has no setting for it."""
+    from ray.serve._private import replica
+
+    bind = replica.add_port_to_grpc_server
+
+    def bind_to_loopback(server: Any, address: str) -> Any:
+        return bind(server, address.replace("[::]", "127.0.0.1"))
+
+    replica.add_port_to_grpc_server = bind_to_loopback

@@ -1,0 +1,42 @@
+"""Ray Serve's REST API, as data: no Ray import."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+PATH = "/api/serve/applications/"
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ServeApi:
+    """Serve's declarative API on the head's dashboard port; the token opens it."""
+
+    base_url: str
+    token: str
+
+    def details(self) -> dict[str, Any] | None:
+        """Everything that Serve knows of its applications; `None` while it doesn't answer."""
+        try:
+            answer = self._call("GET")
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.status_code == httpx.codes.OK else None
+
+    def deploy(self, config: dict[str, Any]) -> None:
+        """Hand over the whole declarative config.
+
+        Raises:
+            httpx.HTTPStatusError: Serve refuses it; the answer says why.
+        """
+        self._call("PUT", json=config).raise_for_status()
+
+    def delete(self) -> None:
+        """Take every application down."""
+        self._call("DELETE").raise_for_status()
+
+    def _call(self, method: str, **content: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        with httpx.Client(base_url=self.base_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            return client.request(method, PATH, headers=headers, **content)

@@ -1,0 +1,159 @@
+"""What the HTTP API reads and writes: the only schemas, parsed by msgspec, shown by OpenAPI."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_CANDIDATES = 2_000
+MAX_EVENTS = 5_000
+PROBE = "_probe"
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, description="1 to 64 characters.")]
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone.")]
+Position = Annotated[int, Meta(ge=1, le=100_000, description="Place in the feed, from 1.")]
+Label = Annotated[str, Meta(min_length=1, max_length=64)]
+Context = dict[Label, str | int | float | bool | None]
+Tier = Literal["champion", "previous", "popularity", "recency"]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Base of what clients send: unknown fields are refused."""
+
+
+class RankRequest(Body):
+    """Posts to put in order for one person. Requests for the surface `_probe` are not logged."""
+
+    candidate_ids: Annotated[
+        list[Id],
+        Meta(min_length=1, max_length=MAX_CANDIDATES, description="Posts to rank; duplicates count once."),
+    ]
+    user_id: Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_CANDIDATES, description="How many to return.")] | None = None
+    surface: Label = "home"
+    request_id: Id | None = None
+    requested_at: Instant | None = None
+    context: Context = {}
+
+
+class RankedItem(msgspec.Struct, frozen=True):
+    """A post in its place. `probabilities` are those at position 1."""
+
+    post_id: str
+    rank: int
+    score: float
+    propensity: float
+    probabilities: dict[str, float]
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """A candidate that can't be shown, and why."""
+
+    post_id: str
+    reason: Literal["removed"]
+
+
+class RankResponse(msgspec.Struct, frozen=True):
+    """The ranking, best first, and what made it."""
+
+    request_id: str
+    model_version: str | None
+    features_as_of: datetime | None
+    served_by: Tier
+    items: list[RankedItem]
+    excluded: list[Excluded]
+
+
+class PredictRow(Body):
+    """One person, one post, one moment."""
+
+    post_id: Id
+    user_id: Id | None = None
+    shown_at: Instant | None = None
+    position: Position = 1
+    context: Context = {}
+
+
+class PredictRequest(Body):
+    """Pairs to score without ranking them."""
+
+    rows: Annotated[list[PredictRow], Meta(min_length=1, max_length=MAX_CANDIDATES)]
+
+
+class PredictResponse(msgspec.Struct, frozen=True):
+    """Calibrated probabilities of each objective, in the rows' order."""
+
+    model_version: str
+    predictions: list[dict[str, float]]
+
+
+class FeedbackEvent(Body):
+    """What a person did; an `impression` (a ranked post was seen) needs request_id and position."""
+
+    event_id: Id
+    event_type: Label
+    post_id: Id
+    occurred_at: Instant
+    user_id: Id | None = None
+    request_id: Id | None = None
+    position: Position | None = None
+    value: Annotated[float, Meta(ge=0, description="Milliseconds for dwell.")] | None = None
+
+
+class FeedbackRequest(Body):
+    """Events, each accepted or rejected by itself."""
+
+    events: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_EVENTS)]
+
+
+class FeedbackRequestShape(msgspec.Struct, frozen=True):
+    """`FeedbackRequest` as OpenAPI shows it: with its events' schema."""
+
+    events: Annotated[list[FeedbackEvent], Meta(min_length=1, max_length=MAX_EVENTS)]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An event that was not taken: its index in the request, and why."""
+
+    index: int
+    reason: str
+
+
+class FeedbackResponse(msgspec.Struct, frozen=True):
+    """Accepted events are durable. `duplicates` are those that this replica knows already."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One fault: what, and where as a JSON pointer."""
+
+    detail: str
+    pointer: str
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error, RFC 9457."""
+
+    title: str
+    status: int
+    type: str = "about:blank"
+    detail: str = ""
+    errors: list[FieldError] = []
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """What one replica serves with; `errors` says what it could not load, `attempted` the last bundle tried."""
+
+    ready: bool
+    replica: str
+    pid: int
+    model_version: str | None
+    bundle: str | None
+    snapshot: str | None
+    features_as_of: datetime | None
+    attempted: str | None
+    errors: dict[str, str]

@@ -25,6 +25,16 @@ FACTS = (
 )
 LABELS = tuple(f"label_{event}" for event in EVENT_TYPES)
 
+MATURED = """(
+            select * from marts.labels
+            where matured_day >= cast($start as date) and matured_day < cast($end as date)
+        ) as labels join marts.impression_features as features using (impression_id)"""
+KNOWN = """(
+            select * from marts.impression_features
+            where known_day >= cast($start as date) and known_day < cast($end as date)
+            order by md5_number_lower(impression_id) limit $rows
+        ) as features"""
+
 
 def training_frame(
     con: duckdb.DuckDBPyConnection, feed: Feed, start: datetime, end: datetime
@@ -41,7 +51,33 @@ def training_frame(
         start: first day (UTC midnight).
         end: the day after the last one.
     """
-    rows = con.execute(_query(feed), {"start": start, "end": end}).pl()
+    query = _query(feed, (*FACTS, *LABELS), MATURED, "labels.matured_at, features.impression_id")
+    rows = con.execute(query, {"start": start, "end": end}).pl()
+    return _with_features(rows, feed).select(list(dict.fromkeys((*FACTS, *LABELS, *feature_names(feed)))))
+
+
+def recent_frame(
+    con: duckdb.DuckDBPyConnection, feed: Feed, start: datetime, end: datetime, rows: int
+) -> pl.DataFrame:
+    """A sample of the impressions known on the days [start, end), matured or not, ordered by shown_at.
+
+    Columns: every name of `feature_names(feed)` as Float32, as in `training_frame`.
+
+    Args:
+        con: the lake.
+        feed: whose attributes to add.
+        start: first day (UTC midnight).
+        end: the day after the last one.
+        rows: at most this many; which ones depends on their ids alone.
+    """
+    query = _query(feed, ("position",), KNOWN, "features.shown_at, features.impression_id")
+    return _with_features(con.execute(query, {"start": start, "end": end, "rows": rows}).pl(), feed).select(
+        feature_names(feed)
+    )
+
+
+def _with_features(rows: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+    """The rows with what is computed from them: on-demand features and encoded attributes."""
     moments = on_demand(
         rows["decided_at"].to_numpy(),
         rows["created_at"].to_numpy(),
@@ -53,8 +89,7 @@ def training_frame(
         for owner, kinds in (("user", feed.attributes.users), ("post", feed.attributes.posts))
         for name, kind in kinds.items()
     ]
-    columns = list(dict.fromkeys((*FACTS, *LABELS, *feature_names(feed))))
-    return rows.with_columns(*computed, *attributes).select(columns)
+    return rows.with_columns(*computed, *attributes)
 
 
 def encode_attribute(values: pl.Series, kind: AttributeKind) -> pl.Series:
@@ -71,20 +106,20 @@ def versions(table: str, key: str, columns: tuple[str, ...]) -> str:
             partition by {key}, known_at order by received_at desc nulls last, rowid desc) = 1"""
 
 
-def _query(feed: Feed) -> str:
+def _query(feed: Feed, facts: tuple[str, ...], impressions: str, order: str) -> str:
+    """SQL of `facts`, stored features and raw attributes of `impressions`, which has a table `features`."""
     stored = [f"cast(features.{name} as float) as {name}" for group in GROUPS for name in stored_names(group)]
     owners = (("user", feed.attributes.users), ("post", feed.attributes.posts))
     attributes = [f'{owner}s."{name}" as {owner}_attr_{name}' for owner, names in owners for name in names]
     joins = [_attribute_join(owner, tuple(names)) for owner, names in owners if names]
-    facts = [f"{'labels' if name == 'matured_at' else 'features'}.{name}" for name in FACTS]
-    selected = [*facts, *(f"labels.{name}" for name in LABELS), "features.decided_at", "features.created_at"]
+    of_labels = {"matured_at", *LABELS}
+    chosen = [f"{'labels' if name in of_labels else 'features'}.{name}" for name in facts]
+    moments = ["features.decided_at", "features.created_at"]
     return f"""
-        select {", ".join([*selected, *stored, *attributes])}
-        from marts.labels
-        join marts.impression_features as features using (impression_id)
+        select {", ".join([*chosen, *moments, *stored, *attributes])}
+        from {impressions}
         {" ".join(joins)}
-        where labels.matured_day >= cast($start as date) and labels.matured_day < cast($end as date)
-        order by labels.matured_at, features.impression_id"""
+        order by {order}"""
 
 
 def _attribute_join(owner: str, names: tuple[str, ...]) -> str:

@@ -103,9 +103,11 @@ def env() -> None:
     """Print what a shell needs to use dagster, dbt and mlflow on this home: eval "$(feed env)"."""
     from shlex import quote
 
+    from feed_platform.features.invocation import dbt_environment
     from feed_platform.home import shell_environment
 
-    for name, value in shell_environment(Settings()).items():
+    settings = Settings()
+    for name, value in {**shell_environment(settings), **dbt_environment(settings)}.items():
         print(f"export {name}={quote(value)}")
 
 

@@ -24,10 +24,7 @@ def run_job(settings: Settings, job: str, tags: Mapping[str, str], config: Mappi
     Raises:
         FeedError: the run failed; names the log.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "dagster", "job", "execute", "-j", job]
-    command += ["-m", "feed_platform.definitions"]
-    command += ["--tags", json.dumps(dict(tags))] if tags else []
-    command += ["-c", _config_file(settings, config)] if config else []
+    command = job_command(settings, job, tags, config)
     log = settings.root / "demo.log"
     with (
         log.open("a") as out,
@@ -46,6 +43,16 @@ def run_job(settings: Settings, job: str, tags: Mapping[str, str], config: Mappi
             _show(line)
     if run.returncode != 0:
         raise FeedError(f"the Dagster job {job} failed: see {log}")
+
+
+def job_command(
+    settings: Settings, job: str, tags: Mapping[str, str], config: Mapping[str, Any]
+) -> list[str]:
+    """The `dagster job execute` command line of a job."""
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "job", "execute", "-j", job]
+    command += ["-m", "feed_platform.definitions"]
+    command += ["--tags", json.dumps(dict(tags))] if tags else []
+    return command + (["-c", _config_file(settings, config)] if config else [])
 
 
 def _show(line: str) -> None:

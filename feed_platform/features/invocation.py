@@ -15,14 +15,15 @@ DAY = timedelta(days=1)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables with which `dbt build --project-dir dbt_project` works on this home from any shell."""
+    """Variables with which a bare `dbt build` works on this home from any shell."""
     lake, state = Lake.of(settings), settings.root / "dbt"
     return {
         "FEED_LAKE_ADDRESS": lake.address,
-        "FEED_LAKE_DATA": lake.data,
+        "FEED_LAKE_FILES": lake.data,
         "FEED_LAKE_LOCK": "" if lake.on_postgres else str(lake.lock_path),
         "FEED_LAKE_TEMP": str(lake.temp),
         "FEED_MEMORY_LIMIT": lake.memory_limit,
+        "DBT_PROJECT_DIR": str(PROJECT),
         "DBT_PROFILES_DIR": str(PROJECT),
         "DBT_TARGET_PATH": str(state / "target"),
         "DBT_LOG_PATH": str(state / "logs"),

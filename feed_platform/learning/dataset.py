@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Feed, FeedError
+from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
 from feed_platform.learning.examples import TABLE, has_examples
+from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.scorers import Matrix
 from feed_platform.learning.splits import Split, Window, split_by_time
 
@@ -97,7 +99,7 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
     Raises:
         FeedError: there are no examples, or too few days of them.
     """
-    frame = con.sql(f"from {TABLE} order by shown_at, impression_id").pl() if has_examples(con) else None
+    frame = _read(con)
     if frame is None or frame.is_empty():
         raise FeedError(
             "no training examples yet: impressions mature "
@@ -105,5 +107,16 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
         )
     shown = frame["shown_at"]
     split = split_by_time(shown[0], shown[-1], timedelta(seconds=feed.label_window_seconds))
-    versions = frame["lake_version"].max()
-    return Dataset(frame, feature_names(feed), split, int(str(versions)), version_of(con))
+    return Dataset(frame, feature_names(feed), split, int(str(frame["lake_version"].max())), version_of(con))
+
+
+def reload_dataset(lake: Lake, record: TrainingRecord, features: tuple[str, ...]) -> Dataset:
+    """The data set of an earlier training, as it was then."""
+    with lake.read(record.read_at) as con:
+        frame = _read(con)
+    assert frame is not None, "a training read it"
+    return Dataset(frame, features, record.split, record.lake_version, record.read_at)
+
+
+def _read(con: duckdb.DuckDBPyConnection) -> pl.DataFrame | None:
+    return con.sql(f"from {TABLE} order by shown_at, impression_id").pl() if has_examples(con) else None

@@ -1,6 +1,5 @@
 """Training: fit, track, register, and decide which version is the champion."""
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from feed_platform.learning.examples import TABLE
 from feed_platform.learning.models import RANKER, Trained, fit_all
 from feed_platform.learning.plots import importance_figure, reliability_figure
 from feed_platform.learning.ranker import RankerConfig, importance
+from feed_platform.learning.record import TAG, TrainingRecord
 from feed_platform.learning.registry import BUNDLES, ModelVersion
 from feed_platform.learning.scorers import Boosted
 from feed_platform.learning.tracking import Launch, tracked_run
@@ -75,7 +75,6 @@ def _log_inputs(settings: Settings, data: Dataset, config: RankerConfig) -> None
     parts = {f"rows_{name}": len(part) for name, part in data.parts().items()}
     versions = {"lake_version": data.lake_version, "code_version": code_version()}
     mlflow.log_params({**config.model_dump(), **parts, **versions, "features": len(data.features)})
-    mlflow.set_tags({"split": json.dumps(data.split.as_json()), "read_at": str(data.read_at)})
     mlflow.log_dict({"features": list(data.features)}, "features.json")
     sample = data.train.frame.head(SAMPLE_ROWS).select(data.features).to_pandas()
     source = CodeDatasetSource({"lake": settings.catalog, "table": TABLE, "lake_version": str(data.read_at)})
@@ -88,17 +87,14 @@ def _log_results(trained: Trained, data: Dataset) -> None:
     mlflow.log_metrics({f"validation_log_loss_{kind}": loss for kind, loss in trained.losses.items()})
     mlflow.log_metrics({f"overfit_log_loss_{event}": loss for event, loss in trained.overfit.items()})
     mlflow.log_metrics({f"rounds_{event}": rounds for event, rounds in trained.rounds().items()})
-    mlflow.set_tags(
-        {
-            BUNDLES: json.dumps({kind: bundle.version for kind, bundle in trained.bundles.items()}),
-            "losses": json.dumps(trained.losses),
-            "best": trained.best,
-            "reason": trained.reason,
-            "notes": " ".join(trained.notes),
-        }
-    )
+    mlflow.set_tags({TAG: _record(trained, data).as_tag(), "best": trained.best, "reason": trained.reason})
     _log_plots(trained, data)
     _log_bundles(trained)
+
+
+def _record(trained: Trained, data: Dataset) -> TrainingRecord:
+    bundles = {kind: bundle.version for kind, bundle in trained.bundles.items()}
+    return TrainingRecord(data.split, data.lake_version, data.read_at, bundles, trained.losses, trained.notes)
 
 
 def _log_plots(trained: Trained, data: Dataset) -> None:

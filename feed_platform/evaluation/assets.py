@@ -1,0 +1,62 @@
+"""The report of a model version."""
+
+import dagster as dg
+
+from feed_platform.evaluation.charts import calibration_figure, precision_recall_figure, slices_figure
+from feed_platform.evaluation.evaluate import Evaluation
+from feed_platform.evaluation.publish import Published, publish_reports
+from feed_platform.evaluation.report import METRICS, shown, verdict
+from feed_platform.learning.plots import markdown_image
+from feed_platform.resources import Home
+
+FIGURES = {
+    "calibration": calibration_figure,
+    "precision and recall": precision_recall_figure,
+    "slices": slices_figure,
+}
+
+
+@dg.asset(
+    key=["evaluation", "report"],
+    group_name="evaluation",
+    deps=[["training", "model"]],
+    kinds={"html"},
+    description="Champion and challenger beside every baseline on test rows: page, numbers, MLflow metrics.",
+)
+def evaluation_report(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Evaluate the versions that carry an alias."""
+    published = publish_reports(home.settings)
+    for done in published:
+        context.log.info(verdict(done.found[0]).sentence)
+    return dg.MaterializeResult(metadata={k: v for done in published for k, v in _metadata(done).items()})
+
+
+def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
+    found, prefix = done.found[0], f"{done.alias} "
+    figures = {
+        "calibration": calibration_figure,
+        "precision recall": precision_recall_figure,
+        "slices": slices_figure,
+    }
+    return {
+        f"{prefix}version": dg.MetadataValue.text(f"{found.version.version} ({found.kind})"),
+        f"{prefix}verdict": dg.MetadataValue.text(verdict(found).sentence),
+        f"{prefix}report": dg.MetadataValue.path(done.path),
+        f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
+        **{
+            f"{prefix}{name}": dg.MetadataValue.md(markdown_image(draw(found), name))
+            for name, draw in figures.items()
+        },
+    }
+
+
+def _table(found: Evaluation) -> list[dg.TableRecord]:
+    return [
+        dg.TableRecord(
+            {
+                "model": model,
+                **{title: shown(numbers.find(metric)) for metric, title in METRICS.items()},
+            }
+        )
+        for model, numbers in found.models.items()
+    ]

@@ -1,0 +1,64 @@
+"""Evaluation of the versions that matter, put everywhere that people look."""
+
+import time
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import get_args
+
+from feed_platform.evaluation.evaluate import Evaluation, evaluate_version
+from feed_platform.evaluation.report import metric_name, save_numbers, write_report
+from feed_platform.feed import FeedError
+from feed_platform.lake import Lake
+from feed_platform.learning import registry
+from feed_platform.learning.registry import Alias
+from feed_platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class Published:
+    """One version's evaluation, by objective, and its page."""
+
+    alias: Alias
+    found: list[Evaluation]
+    path: Path
+
+
+def publish_reports(settings: Settings) -> list[Published]:
+    """Evaluate champion and challenger: page, rows in the lake, metrics and page in MLflow.
+
+    Raises:
+        FeedError: no model has been trained.
+    """
+    aliased = {alias: registry.with_alias(settings, alias) for alias in get_args(Alias)}
+    if aliased["champion"] is None:
+        raise FeedError("no champion yet: run dagster job execute -j train")
+    return [
+        _publish(settings, alias, evaluate_version(settings, version))
+        for alias, version in aliased.items()
+        if version is not None
+    ]
+
+
+def _publish(settings: Settings, alias: Alias, found: list[Evaluation]) -> Published:
+    path = write_report(settings, found)
+    save_numbers(Lake.of(settings), found)
+    _track(settings, found, path)
+    return Published(alias, found, path)
+
+
+def _track(settings: Settings, found: list[Evaluation], path: Path) -> None:
+    """Log `test_<model>_<metric>` and the page to the run that trained the version."""
+    from mlflow.entities import Metric
+
+    at = int(time.time() * 1000)
+    metrics = [
+        Metric(f"test_{model}_{metric_name(part, name)}", value, at, 0)
+        for part in found
+        for model, numbers in part.models.items()
+        for name, value in numbers.values.items()
+        if isfinite(value)
+    ]
+    tracking, run_id = registry.client(settings), found[0].version.run_id
+    tracking.log_batch(run_id, metrics)
+    tracking.log_artifact(run_id, str(path), "reports")

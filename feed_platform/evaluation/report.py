@@ -1,0 +1,174 @@
+"""The evaluation's numbers in one self-contained HTML page and in `training.evaluations`."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from feed_platform.evaluation.bootstrap import Measure
+from feed_platform.evaluation.charts import (
+    calibration_figure,
+    precision_recall_figure,
+    roc_figure,
+    slices_figure,
+)
+from feed_platform.evaluation.evaluate import Evaluation
+from feed_platform.feed import write_atomically
+from feed_platform.lake import Lake
+from feed_platform.learning.plots import importance_figure, svg
+from feed_platform.learning.ranker import importance
+from feed_platform.learning.scorers import Boosted
+from feed_platform.settings import Settings
+
+TEMPLATE = "report.html"
+FEW_POSITIVES = 100
+METRICS = {
+    "log_loss": "Log loss",
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "calibration_error": "Calibration error",
+    "ndcg_at_10": "NDCG@10",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`better`, `worse` or `within noise`, and a sentence that says so with numbers."""
+
+    word: str
+    sentence: str
+
+
+def verdict(found: Evaluation) -> Verdict:
+    """The version's log loss against the best baseline's, in one sentence.
+
+    The best baseline is the one that validation liked best, so the test chooses nothing.
+    """
+    gap, (rows, positives) = found.gaps["log_loss"], found.parts["test"]
+    word = "within noise" if not gap.is_clear else "better" if gap.high < 0 else "worse"
+    few = f" {positives} positives are too few to tell models apart." if positives < FEW_POSITIVES else ""
+    sentence = (
+        f"{found.kind} is {_WORDS[word]} {found.baseline}, the best other baseline, on {rows:,} test "
+        f"impressions with {positives:,} {found.event}s: its log loss differs by {gap.value:+.4f} "
+        f"(95 % interval {gap.low:+.4f} to {gap.high:+.4f}; below 0 is better).{few}"
+    )
+    return Verdict(word, sentence)
+
+
+def write_report(settings: Settings, found: list[Evaluation]) -> Path:
+    """Write `reports/model-<version>.html`; every objective has its part of the page."""
+    path = settings.reports / f"model-{found[0].version.version}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, render(found))
+    return path
+
+
+def render(found: list[Evaluation]) -> str:
+    """The page: no script, no file beside it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("feed_platform.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["measure"] = shown
+    return pages.get_template(TEMPLATE).render(
+        first=found[0], metrics=METRICS, objectives=[_objective(part) for part in found]
+    )
+
+
+def shown(measure: Measure | None) -> str:
+    """A measure as text: value, then its interval.
+
+    Example:
+        >>> shown(Measure(0.25, 0.2, 0.31, 10)), shown(Measure(float("nan"), 0, 0, 0)), shown(None)
+        ('0.2500 (0.2000 to 0.3100)', '–', '–')
+    """
+    if measure is None or not isfinite(measure.value):
+        return "–"
+    around = f" ({measure.low:.4f} to {measure.high:.4f})" if isfinite(measure.low) else ""
+    return f"{measure.value:.4f}{around}"
+
+
+def save_numbers(lake: Lake, found: list[Evaluation]) -> int:
+    """Replace the version's rows of `training.evaluations`; returns how many there are."""
+    rows = pl.DataFrame([row for part in found for row in _rows(part)], infer_schema_length=None)
+    numbers = rows.with_columns(pl.col("value", "low", "high").cast(pl.Float64).fill_nan(None))
+    version = found[0].version.version
+    with lake.write(f"evaluation of model {version}", {"model_version": version}) as con:
+        con.execute("delete from training.evaluations where model_version = ?", [version])
+        con.register("numbers", numbers.to_arrow())
+        con.execute("insert into training.evaluations by name from numbers")
+    return len(numbers)
+
+
+def _objective(found: Evaluation) -> dict[str, Any]:
+    figures = {
+        "calibration": calibration_figure(found),
+        "precision_recall": precision_recall_figure(found),
+        "roc": roc_figure(found),
+        "slices": slices_figure(found),
+    }
+    if shares := feature_shares(found):
+        figures["importance"] = importance_figure(shares)
+    return {
+        "found": found,
+        "verdict": verdict(found),
+        "figures": {name: svg(figure, f"{found.event}-{name}") for name, figure in figures.items()},
+    }
+
+
+def feature_shares(found: Evaluation) -> dict[str, float]:
+    """Feature importance of a boosted version; empty for a baseline."""
+    heads = {head.event: head.scorer for head in found.bundle.heads}
+    scorer = heads[found.event]
+    return importance(scorer, found.bundle.features) if isinstance(scorer, Boosted) else {}
+
+
+def _rows(found: Evaluation) -> list[dict[str, Any]]:
+    everything = [
+        (model, "all", metric, measure)
+        for model, numbers in found.models.items()
+        for metric, measure in numbers.measures().items()
+    ]
+    gaps = [(found.kind, "all", f"{metric}_gap", measure) for metric, measure in found.gaps.items()]
+    shares = [
+        (found.kind, "all", f"{metric}_headroom", measure) for metric, measure in found.headroom.items()
+    ]
+    parts = [
+        (found.kind, part.name, metric, measure)
+        for part in found.slices
+        for metric, measure in (*part.model.measures().items(), ("log_loss_gap", part.gap))
+    ]
+    return [_row(found, *facts) for facts in (*everything, *gaps, *shares, *parts)]
+
+
+def _row(found: Evaluation, model: str, part: str, metric: str, measure: Measure) -> dict[str, Any]:
+    return {
+        "model_version": found.version.version,
+        "model": model,
+        "split": "test",
+        "slice": part,
+        "metric": metric_name(found, metric),
+        **vars(measure),
+        "lake_version": found.record.lake_version,
+        "evaluated_at": datetime.now(UTC).replace(tzinfo=None),
+    }
+
+
+def metric_name(found: Evaluation, metric: str) -> str:
+    """The metric's name; with the event in front for all objectives but the first."""
+    return metric if found.event == found.bundle.heads[0].event else f"{found.event}_{metric}"
+
+
+_WORDS = {"better": "better than", "worse": "worse than", "within noise": "not told apart from"}

@@ -17,6 +17,8 @@ class Batch:
     Optional columns may be missing (null). `_file` and `_row` (1-based) say where a row came
     from; without them the file is the import's source and the row its place in the batch.
     `known_at` is set by the import; only users and posts of a history may bring their own.
+    An engagement that stands inside its impression's row says so in `_in_row` and is rejected
+    with it; `_problem` says why a row could not be read at all.
     """
 
     users: pl.DataFrame | None = None
@@ -33,12 +35,11 @@ class Batch:
 
 @dataclass
 class TableCounts:
-    """What became of the rows of one table."""
+    """What became of the rows of one table; `reasons` counts the rules that bad rows broke."""
 
     read: int = 0
     inserted: int = 0
     known: int = 0
-    conflicts: int = 0
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
 

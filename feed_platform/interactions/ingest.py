@@ -2,13 +2,28 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
+
+import duckdb
 
 from feed_platform.feed import Feed
-from feed_platform.interactions.batch import Batch, Counts, Mode
+from feed_platform.interactions.batch import RAW_TABLES, Batch, Counts, Mode
+from feed_platform.interactions.merge import Days, Merge
+from feed_platform.interactions.quarantine import create_rejects
+from feed_platform.interactions.schemas import RAW
+from feed_platform.interactions.staging import Staging, staged
 from feed_platform.lake import Lake
 
+INSERT_TRUTH = """
+insert into truth.impressions
+select impression_id, any_value(click_probability) from read_parquet(?)
+where impression_id in (select impression_id from raw.impressions)
+  and impression_id not in (select impression_id from truth.impressions)
+group by 1 order by 1
+"""
 
-def ingest(
+
+def ingest(  # noqa: PLR0913
     lake: Lake,
     feed: Feed,
     batches: Iterable[Batch],
@@ -17,6 +32,50 @@ def ingest(
     source: str,
     imported_at: datetime,
     as_history: bool = False,
+    days: Days | None = None,
 ) -> Counts:
-    """Bring batches into the raw tables in one write transaction."""
-    raise NotImplementedError
+    """Bring batches into the raw tables in one write transaction; the same batches twice change nothing.
+
+    Rows that break a rule, repeat an id or contradict a committed row go to `quarantine.*`.
+    `known_at`, once stored, never changes: in a history the event's own time (users and posts: the
+    feed's start, or their `known_at`), live the greatest of own time, `received_at` and the seal.
+
+    Args:
+        source: names where the rows come from.
+        imported_at: the import's time (UTC, naive); live rows without `received_at` were received then.
+        as_history: accept a history's rows below the seal.
+        days: bring in only events known in [first, end), in UTC.
+
+    Raises:
+        FeedError: a history reaches below the seal, or a batch has an undeclared column; nothing changed.
+    """
+    with (
+        staged(lake.temp, feed, batches, mode, source, imported_at) as staging,
+        lake.write(f"import {source}", {"mode": mode, "imported_at": imported_at}) as con,
+    ):
+        return _merge_all(Merge(con, feed, mode, source, imported_at, as_history, days), staging)
+
+
+def ingest_into(
+    con: duckdb.DuckDBPyConnection,
+    feed: Feed,
+    batches: Iterable[Batch],
+    *,
+    mode: Mode,
+    source: str,
+    imported_at: datetime,
+) -> Counts:
+    """As `ingest`, as part of the caller's write transaction."""
+    row = con.execute("select current_setting('temp_directory')").fetchone()
+    assert row is not None
+    with staged(Path(row[0]), feed, batches, mode, source, imported_at) as staging:
+        return _merge_all(Merge(con, feed, mode, source, imported_at), staging)
+
+
+def _merge_all(merge: Merge, staging: Staging) -> Counts:
+    create_rejects(merge.con)
+    counts = Counts(**{name: merge.run(RAW[name], staging) for name in RAW_TABLES})
+    truth = staging.files("truth", "truth")
+    if truth is not None:
+        merge.con.execute(INSERT_TRUTH, [truth])
+    return counts

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 OPEN, CLOSED = ".open", ".log"
 HEADER = struct.Struct("<II")
@@ -54,10 +54,10 @@ class SegmentWriter:
         """Take a record; the next `sync` makes it durable.
 
         Raises:
-            ValueError: the payload is longer than `PAYLOAD_BYTES`.
+            ValueError: the payload is empty or longer than `PAYLOAD_BYTES`.
         """
-        if len(payload) > PAYLOAD_BYTES:
-            raise ValueError(f"a log record has {len(payload)} bytes, at most {PAYLOAD_BYTES} are allowed")
+        if not 0 < len(payload) <= PAYLOAD_BYTES:
+            raise ValueError(f"a log record has {len(payload)} bytes, 1 to {PAYLOAD_BYTES} are allowed")
         with self._lock:
             self._pending += HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
@@ -124,14 +124,27 @@ def read_from(path: Path, offset: int = 0) -> Read:
     be in the middle of it, or died there. Read from the returned offset again to find out.
 
     Raises:
-        FileNotFoundError: no such segment.
+        FileNotFoundError: no such segment, open or closed.
     """
-    with path.open("rb") as file:
+    with _open(path) as file:
         file.seek(offset)
         data = file.read()
     payloads = list(_payloads(data))
     used = sum(HEADER.size + len(payload) for payload in payloads)
     return Read(payloads, offset + used, len(data) - used)
+
+
+def find_segments(folder: Path) -> dict[str, Path]:
+    """A folder's segments by name (open or closed, the same), in the order of the names."""
+    found = [path for suffix in (OPEN, CLOSED) for path in folder.glob(f"*{suffix}")]
+    return {path.stem: path for path in sorted(found)}
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:  # closed since it was found
+        return path.with_suffix(CLOSED).open("rb")
 
 
 def _payloads(data: bytes) -> Iterator[bytes]:
@@ -140,7 +153,8 @@ def _payloads(data: bytes) -> Iterator[bytes]:
         length, checksum = HEADER.unpack_from(data, start)
         start += HEADER.size
         payload = data[start : start + length]
-        if len(payload) < length or zlib.crc32(payload) != checksum:
+        # No record is empty: zeros are what a file system may leave where a write was lost.
+        if not payload or len(payload) < length or zlib.crc32(payload) != checksum:
             return
         yield payload
         start += length

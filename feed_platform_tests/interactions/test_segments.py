@@ -14,9 +14,17 @@ from feed_platform.interactions.records import (
     decode_request,
     encode,
 )
-from feed_platform.interactions.segments import CLOSED, HEADER, OPEN, SegmentWriter, read_from
+from feed_platform.interactions.segments import (
+    CLOSED,
+    HEADER,
+    OPEN,
+    PAYLOAD_BYTES,
+    SegmentWriter,
+    find_segments,
+    read_from,
+)
 
-PAYLOADS = [b"", b"one", b"a longer record \x00\xff", b"{}"]
+PAYLOADS = [b"\x00", b"one", b"a longer record \x00\xff", b"{}"]
 
 
 def _segment(folder: Path, payloads: list[bytes]) -> Path:
@@ -58,6 +66,24 @@ def test_a_flipped_bit_ends_the_reading(tmp_path: Path) -> None:
     data[-1] ^= 1
     path.write_bytes(data)
     assert read_from(path) == ([b"first"], HEADER.size + 5, HEADER.size + 6)
+
+
+def test_zeros_after_a_crash_are_torn_bytes(tmp_path: Path) -> None:
+    path = _segment(tmp_path, [b"first"])
+    path.write_bytes(path.read_bytes() + bytes(64))
+    assert read_from(path) == ([b"first"], HEADER.size + 5, 64)
+
+
+def test_a_segment_closed_since_it_was_found_is_read(tmp_path: Path) -> None:
+    path = _segment(tmp_path, [b"first"])
+    assert list(find_segments(tmp_path)) == [path.stem]
+    assert read_from(path.with_suffix(OPEN)).payloads == [b"first"]
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(PAYLOAD_BYTES + 1)], ids=["empty", "too long"])
+def test_a_payload_of_a_wrong_size_is_refused(tmp_path: Path, payload: bytes) -> None:
+    with pytest.raises(ValueError, match="are allowed"):
+        SegmentWriter(tmp_path, "writer").append(payload)
 
 
 def test_rotation_closes_segments_and_loses_nothing(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class TableCounts:
 
     def __str__(self) -> str:
         return (
-            f"{self.read:,} read, {self.inserted:,} inserted, {self.known:,} already there, "
+            f"{self.read:,} read, {self.inserted:,} inserted, {self.known:,} known or repeated, "
             f"{self.quarantined:,} quarantined"
         )
 

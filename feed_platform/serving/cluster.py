@@ -23,7 +23,8 @@ from feed_platform.settings import Settings
 
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
-SOCKET_FOLDER_LENGTH = 40  # a socket path ends at 107 characters; Ray adds up to 65 to its folder
+LEFTOVER_SECONDS = 3.0
+SOCKET_FOLDER_LENGTH = 40  # a socket path ends at 107 characters; Ray adds up to 67 to the folder
 LOG_TAIL = 2_000
 
 Progress = Callable[[str], None]
@@ -76,7 +77,7 @@ def start(settings: Settings, progress: Progress = log.info) -> Cluster:
         if running:
             return _unchanged(running, settings)
         _clear(settings)
-        base = claim_ports(settings, tuple(map(int, ports.ALL)))
+        base = claim_ports(settings, ports.FIXED)
         cluster = _launch(settings, base, progress)
         _await_api(settings, cluster, progress)
         return cluster
@@ -147,7 +148,7 @@ def _clear(settings: Settings) -> None:
     cluster = Cluster.remembered(settings)
     if cluster is None:
         return
-    processes.end(cluster.processes(), STOP_SECONDS)
+    processes.end(cluster.processes(), LEFTOVER_SECONDS)
     shutil.rmtree(cluster.folder, ignore_errors=True)
     _state_path(settings).unlink(missing_ok=True)
 

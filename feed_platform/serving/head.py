@@ -8,6 +8,7 @@ from pathlib import Path
 from feed_platform.serving import haproxy_wrapper, ports
 from feed_platform.serving.ports import Port
 
+RAY_FOLDER = "r"  # Ray opens its folder to everyone, so it lies within a private one
 _FOREIGN = ("RAY_", "FEED_", "AUTOSCALER_METRIC_PORT", "DASHBOARD_METRIC_PORT")
 
 
@@ -29,7 +30,7 @@ def command(base: int, folder: Path) -> list[str]:
         "max-worker-port": base + ports.WORKERS[-1],
         "object-store-memory": 100_000_000,
         "include-log-monitor": "false",
-        "temp-dir": folder,
+        "temp-dir": folder / RAY_FOLDER,
     }
     fixed = [
         sys.executable,

@@ -27,4 +27,6 @@ class Port(IntEnum):
 REPLICA_HTTP = range(20, 40)
 REPLICA_GRPC = range(40, 50)
 WORKERS = range(50, 100)
-ALL = (*Port, *REPLICA_HTTP, *REPLICA_GRPC, *WORKERS)
+# Those that must be free. Of the ranges Ray takes what it finds: a replica's port stays taken for
+# a minute after it has ended (TIME_WAIT), which is no other program's doing.
+FIXED = tuple(map(int, Port))

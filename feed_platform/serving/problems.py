@@ -12,7 +12,7 @@ from feed_platform.serving.schemas import FieldError, ProblemDetails
 MEDIA_TYPE = "application/problem+json"
 _PATH = re.compile(r" - at `\$(?P<path>.*)`$", re.DOTALL)
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>.*?)`", re.DOTALL)
-_STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>\d+)\]")
+_STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]")
 
 T = TypeVar("T")
 

@@ -15,6 +15,7 @@ from feed_platform.serving.store import Floats, Loaded, Model
 
 REFERENCE_POSITION = 1
 GREEDY, CERTAIN = "greedy", 1.0
+DECIMALS = 12  # beyond them a sum depends on the rows' order, and equal posts would not tie
 
 Vector = npt.NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -153,7 +154,8 @@ def _by_model(
 ) -> Scored:
     matrix = snapshot.matrix([user_id], post_ids, np.datetime64(at), REFERENCE_POSITION)
     probabilities = model.probabilities(matrix)
-    return Scored(tier, model.bundle.score(probabilities), probabilities, model.version, matrix)
+    scores = np.round(model.bundle.score(probabilities), DECIMALS)
+    return Scored(tier, scores, probabilities, model.version, matrix)
 
 
 def _by_popularity(snapshot: OnlineSnapshot, post_ids: list[str]) -> Scored:

@@ -9,6 +9,7 @@ from feed_platform.feed import feed_path
 from feed_platform.settings import Settings
 
 NAME = "replica.json"
+PARTS = ("features", "learning", "serving")  # whose code runs in a replica
 
 
 def save(settings: Settings) -> str:
@@ -31,5 +32,5 @@ def load(home: Path) -> Settings:
 
 def _code() -> bytes:
     package = Path(__file__).parents[1]
-    sources = sorted([*package.rglob("*.py"), *package.rglob("*.html")])
+    sources = sorted(path for part in PARTS for path in (package / part).rglob("*.[ph][yt]*"))
     return b"".join(path.read_bytes() for path in sources)

@@ -146,7 +146,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """What one replica serves with; `errors` says what it could not load, `attempted` the last bundle tried."""
+    """What a replica serves with; `errors` says what it could not load, `attempted` what it tried last."""
 
     ready: bool
     replica: str

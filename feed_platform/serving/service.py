@@ -11,6 +11,7 @@ from feed_platform.feed import FeedError, load_feed
 from feed_platform.home import claim_ports
 from feed_platform.serving import cluster, pointer, ports, replica_settings
 from feed_platform.serving.cluster import Cluster, Progress
+from feed_platform.serving.head import RAY_FOLDER
 from feed_platform.serving.ports import Port
 from feed_platform.serving.replica import NAME as DEPLOYMENT
 from feed_platform.settings import Settings
@@ -63,7 +64,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "processes": len(running.processes()),
         "application": _application(settings, running).get("status"),
         "replicas": replicas(settings, running),
-        "logs": str(running.folder / "session_latest" / "logs"),
+        "logs": str(running.folder / RAY_FOLDER / "session_latest" / "logs"),
     }
 
 
@@ -74,7 +75,7 @@ def check_ports(settings: Settings) -> None:
         FeedError: names the port.
     """
     if Cluster.running(settings) is None:
-        claim_ports(settings, tuple(map(int, ports.ALL)))
+        claim_ports(settings, ports.FIXED)
 
 
 def replicas(settings: Settings, running: Cluster) -> list[dict[str, Any]]:

@@ -1,0 +1,101 @@
+"""Tiny snapshots and bundles, written by the platform's own writers."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from feed_platform.features import online
+from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
+from feed_platform.features.keys import key, pair_key
+from feed_platform.feed import Feed, save_feed
+from feed_platform.learning.bundle import Bundle, Head
+from feed_platform.learning.calibration import Identity
+from feed_platform.learning.scorers import Logistic
+from feed_platform.serving import pointer
+from feed_platform.serving.pointer import Deployed, Pointer
+from feed_platform.settings import Settings
+
+FEED = Feed(name="tiny", start=date(2026, 1, 1))
+AS_OF = datetime(2026, 1, 10, 9)
+POSTS = 50
+REMOVED = "p3"
+
+
+def _sorted(rows: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    keys = sorted(rows)
+    return np.array(keys, dtype=np.uint64), np.array([rows[one] for one in keys], dtype=np.float32)
+
+
+def _group(group: str, ids: dict[int, int]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(len(group))
+    rows = {one: rng.random(len(stored_names(group))) for one in (0, *ids)}
+    keys, values = _sorted(rows)
+    return {f"{group}.keys": keys, f"{group}.values": values}
+
+
+def publish_snapshot(settings: Settings, as_of: datetime = AS_OF, feed: Feed = FEED) -> Path:
+    """50 posts p0…p49 of two topics, `p3` removed; 20 users."""
+    posts = {f"p{n}": n for n in range(POSTS)}
+    users = {f"u{n}": n for n in range(20)}
+    topics = ("art", "sport")
+    ids = {
+        "user": {key(user): 0 for user in users},
+        "post": {key(post): 0 for post in posts},
+        "topic": {key(topic): 0 for topic in topics},
+        "user_topic": {pair_key(user, topic): 0 for user in users for topic in topics},
+    }
+    arrays = {name: array for group in GROUPS for name, array in _group(group, ids[group]).items()}
+    ordered = sorted(posts, key=key)
+    created = [as_of - timedelta(hours=posts[post] + 1) for post in ordered]
+    removed = [as_of - timedelta(hours=1) if post == REMOVED else None for post in ordered]
+    arrays |= {
+        "posts.keys": np.array([0, *map(key, ordered)], dtype=np.uint64),
+        "posts.ids": np.array([b"", *(post.encode() for post in ordered)]),
+        "posts.topic": np.array([0, *(1 + posts[post] % 2 for post in ordered)], dtype=np.int32),
+        "posts.created_at": np.array([None, *created], dtype="datetime64[us]"),
+        "posts.removed_at": np.array([None, *removed], dtype="datetime64[us]"),
+        "posts.attributes": np.zeros((POSTS + 1, 0), dtype=np.float32),
+        "topics.names": np.array([b"", *(topic.encode() for topic in topics)]),
+        "users.keys": np.array([0, *sorted(map(key, users))], dtype=np.uint64),
+        "users.attributes": np.zeros((len(users) + 1, 0), dtype=np.float32),
+    }
+    manifest = online._manifest(feed, as_of, 1, arrays)
+    folder = settings.online / manifest["content_hash"]
+    if not folder.exists():
+        online._write(folder, manifest, arrays)
+    online._point_at(settings.online, folder, as_of, as_of)
+    return folder
+
+
+def make_bundle(seed: int, feed: Feed = FEED) -> Bundle:
+    """A logistic model with random weights."""
+    rng = np.random.default_rng(seed)
+    names = feature_names(feed)
+    width = len(names)
+    scorer = Logistic(tuple(rng.normal(size=width).tolist()), -1.0, (0.5,) * width, (1.0,) * width)
+    rows = rng.random((4, width)).astype(np.float32)
+    head = Head("click", 1.0, scorer, Identity())
+    return Bundle.build(
+        kind="logistic", features=names, heads=(head,), lake_version=1, reference={}, rows=rows
+    )
+
+
+def point_at(settings: Settings, bundle: Bundle, version: str) -> Deployed:
+    """Export a bundle and name it in the pointer."""
+    deployed = Deployed(bundle.save(settings.models), version)
+    known = pointer.read(settings)
+    pointer.write(settings, known.moved_to(deployed) if known else Pointer(deployed))
+    return deployed
+
+
+def fill(settings: Settings, feed: Feed = FEED) -> None:
+    """A home that is ready to serve: feed.toml, snapshot, version 1."""
+    save_feed(settings, feed)
+    publish_snapshot(settings, feed=feed)
+    point_at(settings, make_bundle(1, feed), "1")
+
+
+def now_text() -> str:
+    """This instant as the API takes it."""
+    return datetime.now(UTC).isoformat()

@@ -68,6 +68,7 @@ def slices_figure(found: Evaluation) -> "Figure":
         axes.plot([part.gap.low, part.gap.high], [row, row], color=OTHER, linewidth=2)
         axes.plot([part.gap.value], [row], color=MODEL, marker="o", markersize=4)
     axes.set_yticks(range(len(shown)), [part.name for part in shown])
+    axes.locator_params(axis="x", nbins=5)
     return figure
 
 

@@ -50,6 +50,7 @@ class Evaluation:
     event: str
     record: TrainingRecord
     parts: dict[str, tuple[int, int]]
+    newest_as_of: str
     users: int
     scored: dict[str, Scored]
     models: dict[str, Resampled]
@@ -84,9 +85,8 @@ def _evaluate(
 ) -> Evaluation:
     test, cluster = data.test, users_of(data.test.frame)
     scored = {kind: _score(bundle, data, event) for kind, bundle in bundles.items()}
-    truth = _truth(lake, data) if event == TRUTH_EVENT else None
-    if truth is not None:
-        scored[BAYES] = _as_scored(test, event, truth, 0.5)
+    if event == TRUTH_EVENT and (bayes := _bayes(lake, data)):
+        scored[BAYES] = bayes
     models = {kind: resample(predictions, cluster) for kind, predictions in scored.items()}
     baseline = best_baseline(record, version.kind)
     ours, theirs = models[version.kind], models[baseline]
@@ -96,6 +96,7 @@ def _evaluate(
         event=event,
         record=record,
         parts={name: (len(part), part.positives(event)) for name, part in data.parts().items()},
+        newest_as_of=str(data.frame["as_of"].max()),
         users=int(cluster.max()) + 1,
         scored=scored,
         models=models,
@@ -142,19 +143,23 @@ def _as_scored(
     return Scored(test.label(event), probability, threshold, requests, rank_score)
 
 
-def _truth(lake: Lake, data: Dataset) -> Vector | None:
-    """The test rows' true click probabilities, if they are known for all of them."""
+def _bayes(lake: Lake, data: Dataset) -> Scored | None:
+    """The true click probabilities as a model, if they are known for all test rows."""
     with lake.read() as con:
-        known = _known_truth(con, data.test.frame)
-    return known["click_probability"].to_numpy() if not known["click_probability"].has_nulls() else None
+        tuning, truth = (_known_truth(con, part.frame) for part in (data.calibration, data.test))
+    if tuning.has_nulls() or truth.has_nulls():
+        return None
+    threshold = best_threshold(data.calibration.label(TRUTH_EVENT), tuning.to_numpy())
+    return _as_scored(data.test, TRUTH_EVENT, truth.to_numpy(), threshold)
 
 
-def _known_truth(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> pl.DataFrame:
+def _known_truth(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> pl.Series:
     con.register("wanted", frame.select("impression_id").with_row_index("place").to_arrow())
-    return con.execute(
+    known = con.execute(
         "select click_probability from wanted "
         "left join truth.impressions using (impression_id) order by place"
     ).pl()
+    return known["click_probability"]
 
 
 def _headroom(models: dict[str, Resampled], ours: Resampled) -> dict[str, Measure]:

@@ -81,7 +81,7 @@ def render(found: list[Evaluation]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters["measure"] = shown
+    pages.filters.update(measure=shown, value=value, around=around)
     return pages.get_template(TEMPLATE).render(
         first=found[0], metrics=METRICS, objectives=[_objective(part) for part in found]
     )
@@ -94,10 +94,19 @@ def shown(measure: Measure | None) -> str:
         >>> shown(Measure(0.25, 0.2, 0.31, 10)), shown(Measure(float("nan"), 0, 0, 0)), shown(None)
         ('0.2500 (0.2000 to 0.3100)', '–', '–')
     """
-    if measure is None or not isfinite(measure.value):
-        return "–"
-    around = f" ({measure.low:.4f} to {measure.high:.4f})" if isfinite(measure.low) else ""
-    return f"{measure.value:.4f}{around}"
+    interval = around(measure)
+    return f"{value(measure)} ({interval})" if interval else value(measure)
+
+
+def value(measure: Measure | None) -> str:
+    """The value alone, a dash where there is none."""
+    return f"{measure.value:.4f}" if measure is not None and isfinite(measure.value) else "–"
+
+
+def around(measure: Measure | None) -> str:
+    """The interval alone, empty where there is none."""
+    defined = measure is not None and isfinite(measure.value) and isfinite(measure.low)
+    return f"{measure.low:.4f} to {measure.high:.4f}" if measure is not None and defined else ""
 
 
 def save_numbers(lake: Lake, found: list[Evaluation]) -> int:

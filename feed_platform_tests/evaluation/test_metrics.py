@@ -1,0 +1,104 @@
+"""Metrics against hand-computed examples and scikit-learn, with ties, weights and one class."""
+
+import doctest
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn
+
+from feed_platform.evaluation import metrics, report
+from feed_platform.evaluation.metrics import (
+    Curve,
+    average_precision,
+    best_threshold,
+    calibration_bins,
+    calibration_error,
+    ndcg,
+    roc_auc,
+    row_losses,
+    threshold_metrics,
+)
+from feed_platform.learning import baselines, plots
+
+RNG = np.random.default_rng(5)
+LABEL = (RNG.random(500) < 0.2).astype(np.int64)
+SCORE = np.round(np.clip(0.2 * LABEL + RNG.random(500) * 0.7, 0.01, 0.99), 2)
+WEIGHT = RNG.poisson(1.0, 500).astype(float)
+
+
+@pytest.mark.parametrize("module", [metrics, report, plots, baselines], ids=lambda module: module.__name__)
+def test_the_hand_computed_examples_hold(module: object) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("weight", [np.ones(500), WEIGHT], ids=["rows", "weighted"])
+def test_they_equal_scikit_learn(weight: np.ndarray) -> None:
+    curve = Curve.of(LABEL, SCORE)
+    assert roc_auc(curve, weight) == pytest.approx(sklearn.roc_auc_score(LABEL, SCORE, sample_weight=weight))
+    assert average_precision(curve, weight) == pytest.approx(
+        sklearn.average_precision_score(LABEL, SCORE, sample_weight=weight)
+    )
+    losses = row_losses(LABEL, SCORE)
+    assert weight @ losses / weight.sum() == pytest.approx(
+        sklearn.log_loss(LABEL, SCORE, sample_weight=weight)
+    )
+    flagged = (SCORE >= 0.5).astype(np.int64)
+    found = threshold_metrics(LABEL, flagged, weight)
+    for name in ("accuracy", "precision", "recall", "f1"):
+        theirs = getattr(sklearn, f"{name}_score")(LABEL, flagged, sample_weight=weight)
+        assert found[name] == pytest.approx(theirs)
+
+
+def test_a_weight_of_two_is_a_row_twice() -> None:
+    twice = np.repeat(np.arange(500), WEIGHT.astype(int))
+    assert roc_auc(Curve.of(LABEL, SCORE), WEIGHT) == pytest.approx(
+        roc_auc(Curve.of(LABEL[twice], SCORE[twice]))
+    )
+
+
+def test_ndcg_equals_scikit_learn_by_request() -> None:
+    request = np.repeat(np.arange(25), 20)
+    score = RNG.permutation(500).astype(float)
+    values, rows = ndcg(LABEL, score, request)
+    mixed = [n for n in range(25) if 0 < LABEL[request == n].sum() < 20]
+    theirs = [sklearn.ndcg_score([LABEL[request == n]], [score[request == n]], k=10) for n in mixed]
+    assert values == pytest.approx(theirs)
+    assert (request[rows] == mixed).all()
+
+
+def test_equal_scores_rank_by_chance_whatever_the_rows_order() -> None:
+    request, label = np.repeat(np.arange(400), 5), np.tile([1, 0, 0, 0, 0], 400)
+    first, _ = ndcg(label, np.zeros(2_000), request)
+    last, _ = ndcg(label[::-1].copy(), np.zeros(2_000), request)
+    expected = np.mean(1 / np.log2(np.arange(5) + 2))
+    assert first.mean() == pytest.approx(expected, abs=0.04)
+    assert last.mean() == pytest.approx(expected, abs=0.04)
+
+
+def test_one_class_alone_is_undefined_not_wrong() -> None:
+    none = np.zeros(10, dtype=np.int64)
+    curve = Curve.of(none, SCORE[:10])
+    assert np.isnan(roc_auc(curve))
+    assert np.isnan(average_precision(curve))
+    assert best_threshold(none, SCORE[:10]) == 0.5
+    assert len(ndcg(none, SCORE[:10], none)[0]) == 0
+    assert np.isnan(roc_auc(Curve.of(none[:0], SCORE[:0])))
+
+
+def test_the_best_threshold_has_the_best_f1() -> None:
+    found = best_threshold(LABEL, SCORE)
+    f1 = {t: sklearn.f1_score(LABEL, t <= SCORE) for t in np.unique(SCORE)}
+    assert f1[found] == max(f1.values())
+
+
+def test_calibration_error_of_the_truth_is_small_and_of_half_the_truth_is_not() -> None:
+    truth = RNG.beta(2, 8, 40_000)
+    label = (RNG.random(40_000) < truth).astype(np.int64)
+    ones = np.ones(40_000)
+    assert calibration_error(label, truth, calibration_bins(truth), ones) < 0.01
+    assert calibration_error(label, truth / 2, calibration_bins(truth / 2), ones) == pytest.approx(
+        0.1, abs=0.01
+    )
+    assert len(np.unique(calibration_bins(np.full(100, 0.3)))) == 1

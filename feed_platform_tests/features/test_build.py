@@ -1,0 +1,123 @@
+"""Every feature and label that dbt builds, against a recomputation from the raw rows in plain Python."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from feed_platform.features.builds import find_last_build, record_build
+from feed_platform.features.invocation import days_to_build
+from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.home import prepare_home
+from feed_platform.lake import Lake
+from feed_platform.lake.connection import version_of
+from feed_platform.settings import Settings
+from feed_platform_tests.features.lake_builds import DAY, Impression, World, dbt_build, insert, rows_of
+from feed_platform_tests.features.oracle import Oracle
+from feed_platform_tests.features.worlds import DAYS, FEED, MICROSECOND, POSTS, SEAL, START, USERS, worlds
+
+EVERYTHING = (START, SEAL + DAY)
+few_builds = settings(
+    max_examples=3,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def new_home(folder: Path) -> Settings:
+    """A fresh home for one example."""
+    home = Settings(home=folder)
+    prepare_home(home)
+    return home
+
+
+def build(home: Settings, days: tuple[datetime, datetime], sealed_until: datetime, *arguments: str) -> None:
+    """Build as the assets do: the run's days and what the last build left open."""
+    lake = Lake.of(home)
+    with lake.read() as con:
+        stretched = days_to_build(days, FEED, sealed_until, find_last_build(con))
+    dbt_build(home, FEED, stretched, sealed_until, *arguments)
+    with lake.write("built") as con:
+        record_build(con, version_of(con), sealed_until)
+
+
+@few_builds
+@given(world=worlds())
+def test_features_labels_and_snapshot_equal_a_recomputation(
+    world: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home, oracle = new_home(tmp_path_factory.mktemp("home")), Oracle(world, FEED)
+    insert(home, world)
+    build(home, EVERYTHING, SEAL)
+
+    features = {row["impression_id"]: row for row in rows_of(home, "marts.impression_features")}
+    assert features.keys() == {shown.impression_id for shown in world.impressions}
+    for shown in world.impressions:
+        row, post = features[shown.impression_id], oracle.post_shown(shown)
+        topic = post.topic if post else None
+        expected = oracle.stored(shown.user_id, shown.post_id, topic, oracle.as_of(shown))
+        expected |= {"as_of": oracle.as_of(shown), "topic": topic, "created_at": post and post.created_at}
+        assert {name: row[name] for name in expected} == expected
+
+    labels = {row["impression_id"]: row for row in rows_of(home, "marts.labels")}
+    matured = [shown for shown in world.impressions if oracle.deadline(shown) <= SEAL]
+    assert labels.keys() == {shown.impression_id for shown in matured}
+    for shown in matured:
+        expected = oracle.labels(shown) | {"matured_at": oracle.deadline(shown)}
+        assert {name: labels[shown.impression_id][name] for name in expected} == expected
+
+    snapshot = OnlineSnapshot.open(publish(home, Lake.of(home), FEED))
+    for user in [*USERS, "stranger"]:
+        matrix = snapshot.matrix([user], POSTS, SEAL, 1)
+        for row, post_id in zip(matrix, POSTS, strict=True):
+            post = oracle.version(post_id, SEAL - MICROSECOND)
+            expected = oracle.stored(user, post_id, post.topic if post else None, SEAL)
+            served = dict(zip(snapshot.names, row, strict=True))
+            assert {name: served[name] for name in expected} == {
+                name: np.float32(value) for name, value in expected.items()
+            }
+
+
+@few_builds
+@given(world=worlds(), data=st.data())
+def test_days_built_one_by_one_as_they_close_equal_one_full_build(
+    world: World, data: st.DataObject, tmp_path_factory
+) -> None:
+    home = new_home(tmp_path_factory.mktemp("home"))
+    tables = ("impression_features", "labels")
+    models = ("--select", "+impression_features", "+labels", "--resource-type", "model")
+    seals = [
+        START + 3 * DAY + timedelta(hours=7),
+        START + 3 * DAY + timedelta(hours=8),
+        START + 6 * DAY,
+        SEAL,
+    ]
+    before = datetime.min
+    for sealed_until in seals:
+        insert(home, world.known(before, sealed_until))
+        day = (sealed_until - MICROSECOND).replace(hour=0, minute=0, second=0, microsecond=0)
+        build(home, (day, day + DAY), sealed_until, *models)
+        before = sealed_until
+    again = START + data.draw(st.integers(0, DAYS - 1)) * DAY
+    build(home, (again, again + DAY), SEAL, *models)
+    piecemeal = {table: rows_of(home, f"marts.{table}") for table in tables}
+
+    dbt_build(home, FEED, EVERYTHING, SEAL, "--full-refresh", *models)
+    assert piecemeal == {table: rows_of(home, f"marts.{table}") for table in tables}
+
+
+def test_a_day_whose_rows_are_gone_ends_empty(home: Settings) -> None:
+    days = [START, START + DAY]
+    insert(home, World(impressions=[Impression(f"i{day:%d}", "ada", "p1", day, day) for day in days]))
+    models = ("--select", "+impression_features", "--resource-type", "model")
+    build(home, (START, START + 2 * DAY), START + 2 * DAY, *models)
+    with Lake.of(home).write("erase") as con:
+        con.execute("delete from raw.impressions where impression_id = 'i02'")
+    build(home, (START + DAY, START + 2 * DAY), START + 2 * DAY, *models)
+    assert [row["impression_id"] for row in rows_of(home, "marts.impression_features")] == ["i01"]

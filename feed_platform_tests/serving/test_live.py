@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import httpx
 import pytest
 
@@ -15,7 +16,9 @@ from feed_platform.feed import FeedError
 from feed_platform.home import PORT_BLOCK, prepare_home
 from feed_platform.interactions.records import decode_feedback, decode_request
 from feed_platform.interactions.segments import read_from
-from feed_platform.serving import cluster, deployment, pointer, ports, processes, service
+from feed_platform.learning import registry, tracking
+from feed_platform.resources import RESOURCES
+from feed_platform.serving import assets, cluster, deployment, pointer, ports, processes, service
 from feed_platform.serving.cluster import Cluster
 from feed_platform.serving.pointer import Deployed
 from feed_platform.serving.ports import Port
@@ -119,6 +122,37 @@ def test_a_new_model_swaps_in_under_load_without_a_failed_request(
     assert [one.version for one in deployed] == ["2", "3", "4"]
     assert set(statuses) == {200} and len(statuses) > 100
     assert {"2", "3"} <= set(versions) and client.get("/readyz").json()["model_version"] == "4"
+
+
+def crown(settings: Settings, seed: int) -> str:
+    """Register a bundle among a run's artifacts, as training does, and make it the champion."""
+    bundle, client = samples.make_bundle(seed), registry.client(settings)
+    tracking._ensure_experiment(settings)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    run_id = client.create_run(experiment.experiment_id).info.run_id
+    folder = settings.models / bundle.save(settings.models)
+    client.log_artifacts(run_id, str(folder), f"{registry.BUNDLES}/{bundle.version}")
+    version = registry.register(settings, run_id, bundle).version
+    registry.set_champion(settings, version)
+    return version
+
+
+def test_the_asset_deploys_the_champion_and_rollback_undoes_it(
+    settings: Settings, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEED_HOME", str(settings.root))
+    monkeypatch.setenv("FEED_HTTP_PORT", str(BASE))
+    versions = [crown(settings, seed) for seed in (11, 12)]
+    for version in versions:
+        registry.set_champion(settings, version)
+        result = dg.materialize([assets.deployment], resources=RESOURCES)
+        (event,) = result.asset_materializations_for_node("serving__deployment")
+        assert event.metadata["version"].value == version
+        assert client.get("/readyz").json()["model_version"] == version
+    assert versions[0] in deployment.rollback(settings)
+    assert client.get("/readyz").json()["model_version"] == versions[0]
+    champion = registry.champion(settings)
+    assert champion and champion.version == versions[0]
 
 
 def test_a_model_that_a_replica_refuses_is_not_deployed(settings: Settings, client: httpx.Client) -> None:

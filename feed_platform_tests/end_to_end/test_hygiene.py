@@ -23,9 +23,9 @@ PICKLING_CALLS = frozenset({"read_pickle", "to_pickle"})
 
 REGISTRY_HOSTS = re.compile(
     rb"pypi\.org|pythonhosted\.org|anaconda\.org|npmjs\.|crates\.io|golang\.org|docker\.io|ghcr\.io|quay\.io"
-    rb"|gcr\.io|extensions\.duckdb\.org|index-url"
+    rb"|gcr\.io|extensions\.duckdb\.org|index[-]url"
 )
-MACHINE_PATHS = re.compile(rb"(?<![\w.$}])/(?:work|root|home|Users)/\w|\b[A-Z]:\\\\?Users")
+MACHINE_PATHS = re.compile(rb"(?<![\w.$}])/(?:work|root|home|Users)/[\w.]|\b[A-Z]:\\\\?Users")
 
 
 def _sources(*folders: str) -> list[Path]:

@@ -64,7 +64,7 @@ def _all_failures(
     """At most one failure a cell; a row that could not be read has that failure alone."""
     unread = _failures(raw, raw["_problem"].is_not_null(), "row", pl.col("_problem"))
     uncast = pl.concat([unread.clear(), *(_uncast(raw, typed, name, kind) for name, kind in types.items())])
-    broken = _broken_rules(typed.select(*types), schema).join(uncast, on=["index", "column"], how="anti")
+    broken = broken_rules(typed.select(*types), schema).join(uncast, on=["index", "column"], how="anti")
     cells = pl.concat([uncast, broken]).unique(["index", "column"], keep="first", maintain_order=True)
     return pl.concat([unread, cells.join(unread, on="index", how="anti")])
 
@@ -89,7 +89,8 @@ def _failures(raw: pl.DataFrame, at: pl.Series, column: str, rule: pl.Expr) -> p
     )
 
 
-def _broken_rules(typed: pl.DataFrame, schema: "pa.DataFrameSchema") -> pl.DataFrame:
+def broken_rules(typed: pl.DataFrame, schema: "pa.DataFrameSchema") -> pl.DataFrame:
+    """The cells of typed rows that break their schema's rules: index, column, rule, value."""
     from pandera.errors import SchemaErrors
 
     try:

@@ -120,8 +120,9 @@ class Merge:
             read += self._count("ranked", "true")
             elsewhere = self._count("judged", f"not is_known and not ({self._in_days(table)})")
             inserted = self._insert(table)
-        quarantine(self.con, table.name, self.source, self.imported_at)
         bad, rules = rejected(self.con, table.name)
+        if bad:
+            quarantine(self.con, table.name, self.source, self.imported_at)
         return TableCounts(read, inserted, read - inserted - elsewhere - bad, bad, rules)
 
     def _rank(self, table: RawTable, files: str) -> None:
@@ -148,7 +149,8 @@ class Merge:
     def _said_at(self, table: RawTable) -> str:
         """SQL of the instant that a row claims for itself."""
         if self.mode == "live":
-            return f"greatest({table.time}, received_at)" if table.is_event else "received_at"
+            received = "coalesce(received_at, $received_at)"
+            return f"greatest({table.time}, {received})" if table.is_event else received
         return str(table.time) if table.is_event else f"coalesce(known_at, {_literal(self.feed.start_at)})"
 
     def _in_days(self, table: RawTable) -> str:
@@ -197,14 +199,20 @@ class Merge:
 
 def add_attribute_columns(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> None:
     """Give a raw table a column for each attribute that the feed declares."""
+    stored = columns_of(con, table)
+    for name, kind in attributes_of(table, feed).items():
+        if name not in stored:
+            con.execute(f"alter table raw.{table.name} add column {quoted(name)} {ATTRIBUTE_TYPES[kind]}")
+
+
+def columns_of(con: duckdb.DuckDBPyConnection, table: RawTable) -> set[str]:
+    """The columns that a raw table has in the lake."""
     found = con.execute(
         "select column_name from information_schema.columns "
         "where table_catalog = 'lake' and table_schema = 'raw' and table_name = ?",
         [table.name],
     ).fetchall()
-    for name, kind in attributes_of(table, feed).items():
-        if (name,) not in found:
-            con.execute(f"alter table raw.{table.name} add column {quoted(name)} {ATTRIBUTE_TYPES[kind]}")
+    return {name for (name,) in found}
 
 
 def quoted(name: str) -> str:

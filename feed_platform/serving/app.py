@@ -17,7 +17,7 @@ from feed_platform.serving.guard import Guard, read_body
 from feed_platform.serving.problems import Problem, parse
 from feed_platform.serving.ranking import rank
 from feed_platform.serving.schemas import (
-    FeedbackRequest,
+    FeedbackEnvelope,
     FeedbackResponse,
     PredictRequest,
     PredictResponse,
@@ -28,7 +28,7 @@ PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
 
 _RANK = msgspec.json.Decoder(RankRequest)
 _PREDICT = msgspec.json.Decoder(PredictRequest)
-_FEEDBACK = msgspec.json.Decoder(FeedbackRequest)
+_FEEDBACK = msgspec.json.Decoder(FeedbackEnvelope)
 _ENCODER = msgspec.json.Encoder()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import numpy as np
+from filelock import FileLock
 
 from feed_platform.feed import FeedError, load_feed
 from feed_platform.learning import registry
@@ -53,10 +54,10 @@ def deploy(settings: Settings, progress: Progress = log.info) -> Deployment:
         raise FeedError("there is no champion to deploy: materialize training/model first")
     if not (settings.online / "current.json").exists():
         raise FeedError("there is no feature snapshot to serve: materialize features/online_snapshot first")
-    bundle = registry.export_bundle(settings, champion.version).name
-    before = pointer.read(settings)
-    named = Deployed(bundle, champion.version)
-    return _move(settings, before, before.moved_to(named) if before else Pointer(named), progress)
+    named = Deployed(registry.export_bundle(settings, champion.version).name, champion.version)
+    with _one_at_a_time(settings):
+        before = pointer.read(settings)
+        return _move(settings, before, before.moved_to(named) if before else Pointer(named), progress)
 
 
 def rollback(settings: Settings) -> str:
@@ -65,16 +66,21 @@ def rollback(settings: Settings) -> str:
     Raises:
         FeedError: nothing was deployed before.
     """
-    before = pointer.read(settings)
-    if before is None:
-        raise FeedError("nothing is deployed yet: materialize serving/deployment first")
-    after = before.moved_back()
-    if Cluster.running(settings):
-        _move(settings, before, after, log.info)
-    else:
-        pointer.write(settings, after)
-    registry.set_champion(settings, after.current.version)
+    with _one_at_a_time(settings):
+        before = pointer.read(settings)
+        if before is None:
+            raise FeedError("nothing is deployed yet: materialize serving/deployment first")
+        after = before.moved_back()
+        if Cluster.running(settings):
+            _move(settings, before, after, log.info)
+        else:
+            pointer.write(settings, after)
+        registry.set_champion(settings, after.current.version)
     return f"version {after.current.version} is deployed again, instead of {before.current.version}"
+
+
+def _one_at_a_time(settings: Settings) -> FileLock:
+    return FileLock(settings.serving / "deployment.lock")
 
 
 def _move(settings: Settings, before: Pointer | None, after: Pointer, progress: Progress) -> Deployment:
@@ -86,7 +92,7 @@ def _move(settings: Settings, before: Pointer | None, after: Pointer, progress: 
         ready = time.monotonic() - began
         progress(f"every replica serves version {after.current.version} after {ready:.1f} s")
         p50, candidates = _verify(settings, running)
-    except BaseException:
+    except BaseException:  # also where a person interrupts it: half a deployment must not stay
         pointer.write(settings, before)
         raise
     return Deployment(after.current.version, after.current.bundle, running.url, ready, p50, candidates)

@@ -71,7 +71,7 @@ async def read_body(request: Request) -> bytes:
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        detail = "send Content-Type: application/json (curl --json)"
+        detail = "send the header Content-Type: application/json"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail)
     body = bytearray()
     async for chunk in request.stream():

@@ -73,7 +73,7 @@ FEEDBACK = Operation(
     "POST",
     "Report what was seen and done. What is accepted is durable.",
     answer=schemas.FeedbackResponse,
-    takes=schemas.FeedbackRequestShape,
+    takes=schemas.FeedbackRequest,
     example={
         "events": [
             {

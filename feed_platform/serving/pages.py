@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from feed_platform.serving import operations
 from feed_platform.serving.operations import Operation
 
+JSON = "-H 'Content-Type: application/json'"
 _LIMITS = (
     ("minLength", "at least {} characters"),
     ("maxLength", "at most {} characters"),
@@ -45,7 +46,7 @@ def _template(name: str) -> Any:
 
 def _operation(operation: Operation, base_url: str) -> dict[str, Any]:
     url = f"{base_url.rstrip('/')}{operation.path}"
-    body = f" --json {shlex.quote(json.dumps(operation.example))}" if operation.example else ""
+    body = f" {JSON} -d {shlex.quote(json.dumps(operation.example))}" if operation.example else ""
     return {
         "method": operation.method,
         "path": operation.path,

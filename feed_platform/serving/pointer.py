@@ -21,6 +21,8 @@ class Deployed:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[0-9a-f]{64}", self.bundle):
             raise FeedError(f"{self.bundle!r} names no bundle: a SHA-256 of 64 hex digits is wanted")
+        if not re.fullmatch(r"\w{1,64}", self.version):
+            raise FeedError(f"{self.version!r} names no model version")
 
 
 @dataclass(frozen=True)

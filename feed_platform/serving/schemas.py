@@ -10,9 +10,9 @@ MAX_CANDIDATES = 2_000
 MAX_EVENTS = 5_000
 PROBE = "_probe"
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, description="1 to 64 characters.")]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zone.")]
-Position = Annotated[int, Meta(ge=1, le=100_000, description="Place in the feed, from 1.")]
+Position = Annotated[int, Meta(ge=1, le=100_000, description="Place in the feed.")]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 Context = dict[Label, str | int | float | bool | None]
 Tier = Literal["champion", "previous", "popularity", "recency"]
@@ -59,7 +59,7 @@ class RankResponse(msgspec.Struct, frozen=True):
 
     request_id: str
     model_version: str | None
-    features_as_of: datetime | None
+    features_as_of: Instant | None
     served_by: Tier
     items: list[RankedItem]
     excluded: list[Excluded]
@@ -104,13 +104,13 @@ class FeedbackEvent(Body):
 class FeedbackRequest(Body):
     """Events, each accepted or rejected by itself."""
 
-    events: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_EVENTS)]
-
-
-class FeedbackRequestShape(msgspec.Struct, frozen=True):
-    """`FeedbackRequest` as OpenAPI shows it: with its events' schema."""
-
     events: Annotated[list[FeedbackEvent], Meta(min_length=1, max_length=MAX_EVENTS)]
+
+
+class FeedbackEnvelope(Body):
+    """`FeedbackRequest` as it is parsed first: a bad event must not refuse the others."""
+
+    events: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_EVENTS)]
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -154,6 +154,6 @@ class Readiness(msgspec.Struct, frozen=True):
     model_version: str | None
     bundle: str | None
     snapshot: str | None
-    features_as_of: datetime | None
+    features_as_of: Instant | None
     attempted: str | None
     errors: dict[str, str]

@@ -229,6 +229,14 @@ def test_without_a_model_or_a_snapshot_a_lower_tier_answers(home: Settings) -> N
     backend.close()
 
 
+def test_the_feed_of_an_old_log_answers_as_of_its_own_time(home: Settings) -> None:
+    feed = samples.FEED.model_copy(update={"clock": "log"})
+    samples.fill(home, feed)
+    backend = Backend.open(home, feed)
+    assert backend.instant(None, "") == samples.AS_OF + feed.feature_delay
+    backend.close()
+
+
 def test_with_a_token_only_its_bearers_are_served(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEED_API_TOKEN", "secret")
     samples.fill(home)
@@ -247,7 +255,7 @@ def test_pages_need_nothing_from_elsewhere_and_the_document_is_whole(client: Tes
         page = client.get(path)
         assert page.status_code == 200
         assert "//" not in page.text.replace("http://localhost", ""), f"{path} loads from elsewhere"
-    assert "curl http://localhost/v1/rank --json" in client.get("/docs").text
+    assert "curl http://localhost/v1/rank -H" in client.get("/docs").text
     document = client.get("/openapi.json").json()
     assert {"/v1/rank", "/v1/predict", "/v1/feedback", "/readyz"} <= set(document["paths"])
     referenced = {part.split('"')[0] for part in json.dumps(document).split("#/components/schemas/")[1:]}

@@ -87,7 +87,8 @@ def _all(home: Settings, sql: str) -> list[tuple[Any, ...]]:
 
 
 def _tables(home: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    return {name: sorted(_all(home, f"from {name}"), key=repr) for name in TABLES}
+    with Lake.of(home).read() as con:
+        return {name: sorted(con.execute(f"from {name}").fetchall(), key=repr) for name in TABLES}
 
 
 def _impression_id(request_id: str, post: str) -> str:

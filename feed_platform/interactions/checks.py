@@ -1,0 +1,78 @@
+"""Checks of the raw tables, one query each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from feed_platform.resources import Home
+
+QUARANTINE_SHARE = 0.01
+REPEATED = "select count(*) - count(distinct {0}) from raw.{1}"
+MISSING = "select count(*) from raw.{0} anti join raw.{1} using ({2}) where {2} is not null"
+SHARE = """
+select bad / greatest(bad + good, 1) from (
+    select (select count(*) from quarantine.{0}) as bad, (select count(*) from raw.{0}) as good
+)
+"""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A query that gives one number, and the most that it may be."""
+
+    table: str
+    name: str
+    description: str
+    sql: str
+    most: float = 0
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """What Dagster knows of it."""
+        return dg.AssetCheckSpec(self.name, asset=["raw", self.table], description=self.description)
+
+
+def _unique(table: str, column: str) -> Rule:
+    description = f"Rows whose {column} is there already."
+    sql = REPEATED.format(column, table)
+    return Rule(table, "unique", description, sql, severity=dg.AssetCheckSeverity.ERROR)
+
+
+def _refers(table: str, other: str, column: str) -> Rule:
+    description = f"Rows whose {column} isn't in raw.{other} (yet): they count, without its attributes."
+    return Rule(table, f"knows_{other}", description, MISSING.format(table, other, column))
+
+
+def _clean(table: str) -> Rule:
+    description = f"Share of the rows that went to quarantine.{table}."
+    return Rule(table, "quarantine_share", description, SHARE.format(table), QUARANTINE_SHARE)
+
+
+RULES = (
+    _unique("users", "(user_id, known_at)"),
+    _unique("posts", "(post_id, known_at)"),
+    _unique("impressions", "impression_id"),
+    _unique("engagements", "engagement_id"),
+    _refers("impressions", "users", "user_id"),
+    _refers("impressions", "posts", "post_id"),
+    _refers("engagements", "impressions", "impression_id"),
+    *map(_clean, ("users", "posts", "impressions", "engagements")),
+)
+
+
+@dg.multi_asset_check(name="raw_checks", specs=[rule.spec for rule in RULES])
+def raw_checks(home: Home) -> Iterator[dg.AssetCheckResult]:
+    """Run every rule on the lake as it is now."""
+    with home.lake.read() as con:
+        for rule in RULES:
+            row = con.execute(rule.sql).fetchone()
+            found = row[0] if row else 0
+            yield dg.AssetCheckResult(
+                passed=found <= rule.most,
+                asset_key=["raw", rule.table],
+                check_name=rule.name,
+                severity=rule.severity,
+                metadata={"found": found, "most": rule.most, "sql": dg.MetadataValue.md(f"`{rule.sql}`")},
+            )

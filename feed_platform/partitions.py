@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from feed_platform.feed import Feed, FeedError, load_feed
+from feed_platform.feed import Feed, feed_path, load_feed
 from feed_platform.lake import Lake, now
 from feed_platform.settings import Settings
 
@@ -15,10 +15,9 @@ DAYS_TAG, OPEN_DAYS = "feed/days", "open"
 def daily_partitions() -> dg.DailyPartitionsDefinition:
     """The current home's days; the last 30 where there is no home yet."""
     settings = Settings()
-    try:
-        feed = load_feed(settings)
-    except FeedError:
-        return dg.DailyPartitionsDefinition(datetime.now(UTC) - 30 * DAY, end_offset=1)
+    if not feed_path(settings).exists():
+        return dg.DailyPartitionsDefinition(f"{datetime.now(UTC) - 30 * DAY:%Y-%m-%d}", end_offset=1)
+    feed = load_feed(settings)
     if feed.clock == "live":
         return dg.DailyPartitionsDefinition(feed.start_at, end_offset=1)
     return dg.DailyPartitionsDefinition(feed.start_at, end_date=_open_day(settings, feed) + DAY)

@@ -1,6 +1,5 @@
 """The Ray Serve application: one replica wraps the API of `app.py`. Ray's workers import it."""
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,7 @@ from feed_platform.serving.backend import Backend
 if TYPE_CHECKING:
     from ray.serve import Application
 
-NAME = "Ranker"
 MAX_ONGOING = 64
-log = logging.getLogger(__name__)
 
 
 def build(args: dict[str, Any]) -> "Application":
@@ -29,7 +26,7 @@ def build(args: dict[str, Any]) -> "Application":
     from ray import serve
 
     deployment = serve.deployment(
-        name=NAME,
+        name=replica_settings.DEPLOYMENT,
         num_replicas=args["replicas"],
         max_ongoing_requests=MAX_ONGOING,
         health_check_period_s=1,

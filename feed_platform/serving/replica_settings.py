@@ -9,6 +9,7 @@ from feed_platform.feed import feed_path
 from feed_platform.settings import Settings
 
 NAME = "replica.json"
+DEPLOYMENT = "Ranker"  # the replicas' name in Serve
 PARTS = ("features", "learning", "serving")  # whose code runs in a replica
 
 

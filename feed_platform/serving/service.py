@@ -13,7 +13,7 @@ from feed_platform.serving import cluster, pointer, ports, replica_settings
 from feed_platform.serving.cluster import Cluster, Progress
 from feed_platform.serving.head import RAY_FOLDER
 from feed_platform.serving.ports import Port
-from feed_platform.serving.replica import NAME as DEPLOYMENT
+from feed_platform.serving.replica_settings import DEPLOYMENT
 from feed_platform.settings import Settings
 
 APPLICATION = "feed"

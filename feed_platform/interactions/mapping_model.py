@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date
+from inspect import isclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,6 +15,7 @@ from feed_platform.interactions.batch import RAW_TABLES, Mode
 from feed_platform.interactions.schemas import RAW, RawTable, input_types
 
 ATTRIBUTE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+UNKNOWN = "extra_forbidden"
 Format = Literal["csv", "parquet", "jsonl"]
 SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
@@ -190,9 +192,10 @@ def may_be_made(column: str, table: RawTable) -> bool:
 
 
 def _explained(error: ValidationError) -> str:
-    first = error.errors()[0]
+    """The first mistake; a misspelt key before what is missing without it."""
+    first = min(error.errors(), key=lambda one: one["type"] != UNKNOWN)
     where = _key_path([part for part in first["loc"] if part not in ("column", "hash", "concat")])
-    if first["type"] == "extra_forbidden":
+    if first["type"] == UNKNOWN:
         return f"{where}: unknown key: use one of {', '.join(_known_keys(first['loc']))}"
     if first["type"] == "missing":
         return f"{where}: is needed"
@@ -207,13 +210,15 @@ def _key_path(parts: list[int | str]) -> str:
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     """The keys of the part of the file in which an unknown one was found."""
-    part: Any = Mapping
+    part: type[BaseModel] = Mapping
     for key in loc[:-1]:
-        if isinstance(key, str) and isinstance(part, type) and issubclass(part, BaseModel):
-            part = _model_of(part.model_fields[key].annotation) if key in part.model_fields else part
+        if isinstance(key, str):
+            part = _model_in(part.model_fields[key].annotation) or part
     return list(part.model_fields)
 
 
-def _model_of(annotation: Any) -> Any:
-    """The model inside an annotation such as `tuple[Input, ...]`."""
-    return next((one for one in (annotation, *get_args(annotation)) if isinstance(one, type)), Mapping)
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as `tuple[Input, ...] | None`."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

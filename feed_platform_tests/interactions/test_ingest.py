@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
+from duckdb import DuckDBPyConnection as Con
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,14 +23,36 @@ HOUR = timedelta(hours=1)
 FEED = Feed(start=date(2024, 1, 1), attributes=Attributes(users={"country": "category"}))
 
 
-def bring(settings: Settings, *batches: Batch, mode: Mode = "history", **more: Any) -> Counts:
-    options = {"source": "test", "imported_at": IMPORTED} | more
-    return ingest(Lake.of(settings), FEED, batches, mode=mode, **options)
+def bring(to: Con | Settings, *batches: Batch, mode: Mode = "history", **more: Any) -> Counts:
+    options = {"mode": mode, "source": "test", "imported_at": IMPORTED} | more
+    if isinstance(to, Settings):
+        return ingest(Lake.of(to), FEED, batches, **options)
+    return ingest_into(to, FEED, batches, **options)
 
 
-def rows(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
-    with Lake.of(settings).read() as con:
-        return con.execute(sql).fetchall()
+def rows(con: Con, sql: str) -> list[tuple[Any, ...]]:
+    return con.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def transaction(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con]:
+    """A write transaction on an empty lake; what rolls back spares the next test a lake of its own."""
+    folder = tmp_path_factory.mktemp("lake")
+    lake = Lake(str(folder / "catalog.sqlite"), str(folder / "data"), "500MB", folder / "tmp")
+    with lake.write("tests") as con:
+        yield con
+
+
+@pytest.fixture
+def con(transaction: Con) -> Iterator[Con]:
+    """An empty lake inside a write transaction."""
+    yield transaction
+    start_again(transaction)
+
+
+def start_again(con: Con) -> None:
+    con.rollback()
+    con.begin()
 
 
 def version(settings: Settings) -> int:
@@ -38,9 +60,8 @@ def version(settings: Settings) -> int:
         return version_of(con)
 
 
-def seal_at(settings: Settings, instant: datetime) -> None:
-    with Lake.of(settings).write("seal") as con:
-        con.execute("insert into raw.seals values (?, ?)", [instant, instant])
+def seal_at(con: Con, instant: datetime) -> None:
+    con.execute("insert into raw.seals values (?, ?)", [instant, instant])
 
 
 def shown(ids: Iterable[str], at: datetime = START + HOUR, **more: Any) -> pl.DataFrame:
@@ -55,7 +76,7 @@ def user(country: str, **more: Any) -> Batch:
     )
 
 
-def test_bad_rows_are_quarantined_with_every_reason(home: Settings) -> None:
+def test_bad_rows_are_quarantined_with_every_reason(con: Con) -> None:
     batch = Batch(
         impressions=pl.DataFrame(
             {
@@ -76,9 +97,9 @@ def test_bad_rows_are_quarantined_with_every_reason(home: Settings) -> None:
             }
         )
     )
-    counts = bring(home, batch).impressions
+    counts = bring(con, batch).impressions
     assert (counts.read, counts.inserted, counts.known, counts.quarantined) == (5, 1, 0, 4)
-    found = rows(home, "select file, row, reason from quarantine.impressions order by row")
+    found = rows(con, "select file, row, reason from quarantine.impressions order by row")
     assert found == [
         (
             "log.csv",
@@ -104,12 +125,12 @@ def test_bad_rows_are_quarantined_with_every_reason(home: Settings) -> None:
     ]
     assert counts.reasons["position: is below 1"] == 1
     record = rows(
-        home, "select record->>'shown_at', record->>'position' from quarantine.impressions where row = 3"
+        con, "select record->>'shown_at', record->>'position' from quarantine.impressions where row = 3"
     )
     assert record == [("soon", "1.5")]
 
 
-def test_an_unknown_event_type_is_quarantined_and_a_late_impression_awaited(home: Settings) -> None:
+def test_an_unknown_event_type_is_quarantined_and_a_late_impression_awaited(con: Con) -> None:
     engagements = pl.DataFrame(
         {
             "engagement_id": ["e1", "e2"],
@@ -120,7 +141,7 @@ def test_an_unknown_event_type_is_quarantined_and_a_late_impression_awaited(home
             "occurred_at": START,
         }
     )
-    counts = bring(home, Batch(engagements=engagements)).engagements
+    counts = bring(con, Batch(engagements=engagements)).engagements
     assert (counts.inserted, counts.quarantined) == (1, 1)
     assert counts.reasons == {"event_type: is not one of the feed's event types": 1}
 
@@ -140,46 +161,47 @@ def test_the_same_batches_again_change_nothing(home: Settings) -> None:
     assert (second.users.known, second.users.quarantined) == (2, 1)
 
 
-def test_the_first_of_duplicates_is_kept_and_a_committed_row_wins(home: Settings) -> None:
+def test_the_first_of_duplicates_is_kept_and_a_committed_row_wins(con: Con) -> None:
     late, early = (
         shown(["a"], received_at=START + 3 * HOUR),
         shown(["a"], position=2, received_at=START + 2 * HOUR),
     )
-    bring(home, Batch(impressions=pl.concat([late, early], how="diagonal")))
-    assert rows(home, "select position from raw.impressions") == [(2,)]
-    assert rows(home, "select row, reason from quarantine.impressions") == [
+    bring(con, Batch(impressions=pl.concat([late, early], how="diagonal")))
+    assert rows(con, "select position from raw.impressions") == [(2,)]
+    assert rows(con, "select row, reason from quarantine.impressions") == [
         (1, "duplicate impression_id, row 2 kept")
     ]
-    counts = bring(home, Batch(impressions=shown(["a"], position=9))).impressions
+    counts = bring(con, Batch(impressions=shown(["a"], position=9))).impressions
     assert (counts.inserted, counts.quarantined) == (0, 1)
-    assert rows(home, "select position from raw.impressions") == [(2,)]
+    assert rows(con, "select position from raw.impressions") == [(2,)]
     assert counts.reasons == {"conflicts with the committed row": 1}
 
 
-def test_history_counts_from_its_own_time(home: Settings) -> None:
+def test_history_counts_from_its_own_time(con: Con) -> None:
     known = Batch(
         users=pl.DataFrame({"user_id": ["u", "v"], "known_at": [START + HOUR, None]}),
         impressions=shown(["a"], received_at=START + 5 * HOUR),
     )
-    bring(home, known)
-    assert rows(home, "select known_at from raw.impressions") == [(START + HOUR,)]
-    assert rows(home, "select known_at from raw.users order by user_id") == [(START + HOUR,), (START,)]
+    bring(con, known)
+    assert rows(con, "select known_at from raw.impressions") == [(START + HOUR,)]
+    assert rows(con, "select known_at from raw.users order by user_id") == [(START + HOUR,), (START,)]
 
 
-def test_live_counts_from_when_it_was_received_never_below_the_seal(home: Settings) -> None:
+def test_live_counts_from_when_it_was_received_never_below_the_seal(con: Con) -> None:
     sealed = START + 10 * HOUR
-    seal_at(home, sealed)
+    seal_at(con, sealed)
     received = START + 12 * HOUR
-    bring(home, Batch(impressions=shown(["sealed"], received_at=START + 2 * HOUR)), mode="live")
-    bring(home, Batch(impressions=shown(["received"], received_at=received)), mode="live")
-    bring(home, Batch(impressions=shown(["now"])), mode="live")
-    found = dict(rows(home, "select impression_id, known_at from raw.impressions"))
+    bring(con, Batch(impressions=shown(["sealed"], received_at=START + 2 * HOUR)), mode="live")
+    bring(con, Batch(impressions=shown(["received"], received_at=received)), mode="live")
+    bring(con, Batch(impressions=shown(["now"])), mode="live")
+    found = dict(rows(con, "select impression_id, known_at from raw.impressions"))
     assert found == {"sealed": sealed, "received": received, "now": IMPORTED}
 
 
 def test_history_below_the_seal_is_refused_unless_asked_for(home: Settings) -> None:
     bring(home, Batch(impressions=shown(["a"])))
-    seal_at(home, START + 10 * HOUR)
+    with Lake.of(home).write("seal") as con:
+        seal_at(con, START + 10 * HOUR)
     before = version(home)
     assert bring(home, Batch(impressions=shown(["a"]))).impressions.known == 1
     with pytest.raises(FeedError, match="--as-history"):
@@ -193,27 +215,28 @@ def test_days_bring_in_what_was_known_in_them(home: Settings) -> None:
     batch = Batch(impressions=pl.concat([shown(["a"]), shown(["b"], START + day)]))
     counts = bring(home, batch, days=(START + day, START + 2 * day)).impressions
     assert (counts.read, counts.inserted, counts.known) == (2, 1, 0)
-    assert rows(home, "select impression_id from raw.impressions") == [("b",)]
+    with Lake.of(home).read() as con:
+        assert rows(con, "select impression_id from raw.impressions") == [("b",)]
 
 
-def test_a_user_has_a_new_version_only_when_something_changed(home: Settings) -> None:
+def test_a_user_has_a_new_version_only_when_something_changed(con: Con) -> None:
     for hour, country in enumerate(["de", "de", "fr", "fr", "de"]):
-        bring(home, user(country), mode="live", imported_at=IMPORTED + hour * HOUR)
-    found = rows(home, "select country, known_at from raw.users order by known_at")
+        bring(con, user(country), mode="live", imported_at=IMPORTED + hour * HOUR)
+    found = rows(con, "select country, known_at from raw.users order by known_at")
     assert found == [("de", IMPORTED), ("fr", IMPORTED + 2 * HOUR), ("de", IMPORTED + 4 * HOUR)]
 
 
-def test_news_received_late_is_no_news(home: Settings) -> None:
-    bring(home, user("fr", received_at=START + 2 * HOUR), mode="live")
-    counts = bring(home, user("de", received_at=START + HOUR), mode="live").users
+def test_news_received_late_is_no_news(con: Con) -> None:
+    bring(con, user("fr", received_at=START + 2 * HOUR), mode="live")
+    counts = bring(con, user("de", received_at=START + HOUR), mode="live").users
     assert (counts.inserted, counts.known) == (0, 1)
 
 
-def test_two_sources_that_disagree_do_not_take_turns(home: Settings) -> None:
+def test_two_sources_that_disagree_do_not_take_turns(con: Con) -> None:
     for hour in range(3):
         for source, country in (("one", "de"), ("two", "fr")):
-            bring(home, user(country), mode="live", source=source, imported_at=IMPORTED + hour * HOUR)
-    assert rows(home, "select count(*) from raw.users") == [(2,)]
+            bring(con, user(country), mode="live", source=source, imported_at=IMPORTED + hour * HOUR)
+    assert rows(con, "select count(*) from raw.users") == [(2,)]
 
 
 def test_an_undeclared_column_is_refused(home: Settings) -> None:
@@ -236,15 +259,6 @@ PERSON = st.tuples(
 )
 
 
-@pytest.fixture(scope="module")
-def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A write transaction on an empty lake, for examples that each roll back."""
-    folder = tmp_path_factory.mktemp("lake")
-    lake = Lake(str(folder / "catalog.sqlite"), str(folder / "data"), "500MB", folder / "tmp")
-    with lake.write("examples") as con:
-        yield con
-
-
 @settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(
     events=st.lists(EVENT, min_size=1, max_size=12),
@@ -253,11 +267,12 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     data=st.data(),
 )
 def test_order_and_pieces_make_no_difference(
-    con: duckdb.DuckDBPyConnection, events: list[Any], people: list[Any], mode: Mode, data: st.DataObject
+    transaction: Con, events: list[Any], people: list[Any], mode: Mode, data: st.DataObject
 ) -> None:
     pieces = [*_event_batches(events), *_people_batches(people)]
     shuffled = data.draw(st.permutations(pieces))
-    assert _imported(con, [_joined(pieces)], mode) == _imported(con, shuffled, mode)
+    whole = _imported(transaction, [_joined(pieces)], mode)
+    assert whole == _imported(transaction, shuffled, mode)
 
 
 def _event_batches(events: list[Any]) -> list[Batch]:
@@ -296,12 +311,9 @@ def _joined(batches: list[Batch]) -> Batch:
     return Batch(**{name: joined(name) for name in RAW_TABLES})
 
 
-def _imported(
-    con: duckdb.DuckDBPyConnection, batches: list[Batch], mode: Mode
-) -> list[list[tuple[Any, ...]]]:
+def _imported(con: Con, batches: list[Batch], mode: Mode) -> list[list[tuple[Any, ...]]]:
     ingest_into(con, FEED, batches, mode=mode, source="test", imported_at=IMPORTED)
     tables = [f"{schema}.{name}" for name in ("users", "impressions") for schema in ("raw", "quarantine")]
     found = [con.execute(f"select * from {table} order by all").fetchall() for table in tables]
-    con.rollback()
-    con.begin()
+    start_again(con)
     return found

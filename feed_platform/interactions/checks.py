@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from feed_platform.interactions.batch import RAW_TABLES
+from feed_platform.interactions.validation import GAP, GAPS
 from feed_platform.resources import Home
 
 QUARANTINE_SHARE = 0.01
 REPEATED = "select count(*) - count(distinct {0}) from raw.{1}"
-MISSING = "select count(*) from raw.{0} anti join raw.{1} using ({2}) where {2} is not null"
 SHARE = """
 select bad / greatest(bad + good, 1) from (
     select (select count(*) from quarantine.{0}) as bad, (select count(*) from raw.{0}) as good
@@ -42,7 +43,7 @@ def _unique(table: str, column: str) -> Rule:
 
 def _refers(table: str, other: str, column: str) -> Rule:
     description = f"Rows whose {column} isn't in raw.{other} (yet): they count, without its attributes."
-    return Rule(table, f"knows_{other}", description, MISSING.format(table, other, column))
+    return Rule(table, f"knows_{other}", description, GAP.format(table=table, other=other, column=column))
 
 
 def _clean(table: str) -> Rule:
@@ -55,10 +56,8 @@ RULES = (
     _unique("posts", "(post_id, known_at)"),
     _unique("impressions", "impression_id"),
     _unique("engagements", "engagement_id"),
-    _refers("impressions", "users", "user_id"),
-    _refers("impressions", "posts", "post_id"),
-    _refers("engagements", "impressions", "impression_id"),
-    *map(_clean, ("users", "posts", "impressions", "engagements")),
+    *(_refers(table, other, column) for table, gaps in GAPS.items() for column, other in gaps.items()),
+    *map(_clean, RAW_TABLES),
 )
 
 

@@ -71,8 +71,8 @@ def test_the_asset_imports_every_day_once(home: Settings, feed: Feed) -> None:
 
 
 def test_its_checks_pass_on_clean_rows_and_find_a_repeated_one(home: Settings, feed: Feed) -> None:
-    checks = {check.check_name: check for check in _checks(_materialize(home)) if check.passed}
-    assert {"unique", "knows_users", "knows_posts", "knows_impressions", "quarantine_share"} == checks.keys()
+    checks = _checks(_materialize(home))
+    assert len(checks) == 13 and all(check.passed for check in checks)
     with Lake.of(home).write("break it") as con:
         con.execute("insert into raw.impressions from raw.impressions limit 1")
         con.execute(

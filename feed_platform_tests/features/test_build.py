@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from feed_platform.features.builds import find_last_build, record_build
@@ -17,11 +17,21 @@ from feed_platform.lake.connection import version_of
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import DAY, Impression, World, dbt_build, insert, rows_of
 from feed_platform_tests.features.oracle import Oracle
-from feed_platform_tests.features.worlds import DAYS, FEED, MICROSECOND, POSTS, SEAL, START, USERS, worlds
+from feed_platform_tests.features.worlds import (
+    DAYS,
+    FEED,
+    MICROSECOND,
+    POSTS,
+    SEAL,
+    START,
+    USERS,
+    is_rich,
+    worlds,
+)
 
 EVERYTHING = (START, SEAL + DAY)
 few_builds = settings(
-    max_examples=3,
+    max_examples=2,
     derandomize=True,
     database=None,
     deadline=None,
@@ -52,6 +62,7 @@ def build(home: Settings, days: tuple[datetime, datetime], sealed_until: datetim
 def test_features_labels_and_snapshot_equal_a_recomputation(
     world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    assume(is_rich(world))
     home, oracle = new_home(tmp_path_factory.mktemp("home")), Oracle(world, FEED)
     insert(home, world)
     build(home, EVERYTHING, SEAL)
@@ -89,6 +100,7 @@ def test_features_labels_and_snapshot_equal_a_recomputation(
 def test_days_built_one_by_one_as_they_close_equal_one_full_build(
     world: World, data: st.DataObject, tmp_path_factory
 ) -> None:
+    assume(is_rich(world))
     home = new_home(tmp_path_factory.mktemp("home"))
     tables = ("impression_features", "labels")
     models = ("--select", "+impression_features", "+labels", "--resource-type", "model")

@@ -58,6 +58,11 @@ def worlds(draw: st.DrawFn, impressions: int = 60, engagements: int = 60) -> Wor
     return World(posts, shown, done, requests)
 
 
+def is_rich(world: World) -> bool:
+    """Whether a world is worth a build: hypothesis begins with the emptiest ones."""
+    return len({shown.shown_at for shown in world.impressions}) > 20 and len(world.posts) > 3
+
+
 def _posts() -> st.SearchStrategy[Post]:
     known = st.just(START) | times(4)
     return st.builds(

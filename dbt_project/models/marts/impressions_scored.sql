@@ -1,4 +1,4 @@
-{{ config(materialized="view", persist_docs={"relation": true, "columns": false}) }}
+{{ config(materialized="view") }}
 
 with impressions as (
     select * from {{ ref("stg_impressions") }}

@@ -2,26 +2,38 @@
 
 {% set window = "interval " ~ var("label_window_seconds") ~ " second" %}
 {% set delay = "interval " ~ var("label_delay_seconds") ~ " second" %}
+{% set maturing_days = (var("label_window_seconds") + var("label_delay_seconds")) // 86400 + 1 %}
 
-with impressions as (
+with known_impressions as (
     select
         impression_id,
         user_key,
         post_key,
         shown_at,
-        known_at,
         greatest(shown_at + {{ window }}, known_at) + {{ delay }} as matured_at
     from {{ ref("stg_impressions") }}
-),
-
-engagements as (
-    select * from {{ ref("stg_engagements") }}
+    where
+        known_at >= date '{{ var("start_day") }}' - {{ maturing_days }}
+        and known_at < date '{{ var("end_day") }}'
 ),
 
 matured_impressions as (
     select *, cast(matured_at as date) as matured_day
-    from impressions
+    from known_impressions
     where {{ in_run_days("cast(matured_at as date)") }} and matured_at <= {{ seal() }}
+),
+
+-- Nothing is known before it happens, so what follows an impression became known after it was shown.
+impressions as (
+    select impression_id, user_key, post_key, shown_at, known_at
+    from {{ ref("stg_impressions") }}
+    where known_at >= (select min(shown_at) from matured_impressions)
+),
+
+engagements as (
+    select impression_id, user_key, post_key, event_type, occurred_at, known_at
+    from {{ ref("stg_engagements") }}
+    where known_at >= (select min(shown_at) from matured_impressions)
 ),
 
 attributed_by_id as (

@@ -1,5 +1,3 @@
-{{ config(materialized="table") }}
-
 with spine as (
     select cast({{ seal() }} as date) as known_day, cast(1 as ubigint) as entity_key, {{ seal() }} as as_of
 )

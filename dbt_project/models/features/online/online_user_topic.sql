@@ -1,3 +1,1 @@
-{{ config(materialized="table") }}
-
 {{ online_features("user_topic") }}

@@ -1,3 +1,0 @@
-{{ config(materialized="table") }}
-
-{{ online_features("user") }}

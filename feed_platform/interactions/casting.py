@@ -37,16 +37,19 @@ def cast(values: pl.Series, kind: str) -> pl.Series:
         >>> cast(pl.Series(["2024-05-01T10:00:00+02:00", "1714550400", "soon"]), "TIMESTAMP").to_list()
         [datetime.datetime(2024, 5, 1, 8, 0), datetime.datetime(2024, 5, 1, 8, 0), None]
     """
+    if isinstance(values.dtype, pl.Categorical | pl.Enum):
+        values = values.cast(pl.String)
     if values.null_count() == len(values):
         return pl.Series(values.name, [None] * len(values), POLARS_TYPES[kind])
     return CASTS[kind](values)
 
 
 def text(values: pl.Series) -> pl.Series:
-    """Text of any column; lists and structs as JSON, whole floats without a fraction, "" as null."""
+    """Text of any column; lists and structs as JSON, whole floats without a fraction, "" and NaN as null."""
     if values.dtype.is_nested():
         return pl.Series(values.name, [_json(value) for value in values.to_list()], pl.String)
     if values.dtype.is_float():
+        values = values.fill_nan(None)
         whole = values.cast(pl.Int64, strict=False)
         frame = pl.DataFrame({"v": values, "whole": whole})
         is_whole = pl.col("v") == pl.col("whole").cast(pl.Float64)

@@ -25,6 +25,9 @@ from feed_platform.interactions.readers import read_csv, read_jsonl, read_parque
 from feed_platform.interactions.schemas import RawTable
 
 SEPARATOR = "\x1f"
+INSTANT = pl.Datetime("us")
+NO_TIMES = pl.Series([], dtype=INSTANT)
+EARLIEST_START = datetime(1990, 1, 1)  # an earlier time is a blank that became 1970 or year 1
 NOTHING = ("", "0", "0.0", "false", "f", "no", "n", "nan")
 ONCE = ("1", "1.0", "true", "t", "yes", "y")
 MEASURED = ("dwell",)
@@ -183,12 +186,13 @@ def _engaged(each: InRow, chunk: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
 
 
 def first_and_last(log: MappedLog, latest: datetime) -> tuple[datetime, datetime] | None:
-    """The first and the last time of a log's events, those after `latest` apart; None where it has none."""
-    spans = [
-        (times.min(), times.max())
-        for times in (each.filter(each <= latest) for each in log.times())
-        if len(times)
-    ]
-    firsts = [first for first, _ in spans if isinstance(first, datetime)]
-    lasts = [last for _, last in spans if isinstance(last, datetime)]
-    return (min(firsts), max(lasts)) if firsts else None
+    """The first and the last time of a log's events; blanks and times after `latest` don't count.
+
+    Gives None where no time is left.
+    """
+    plausible = (times.filter(times.is_between(EARLIEST_START, latest)) for times in log.times())
+    spans = pl.concat(
+        [pl.Series([times.min(), times.max()], dtype=INSTANT) for times in plausible] or [NO_TIMES]
+    )
+    first, last = spans.min(), spans.max()
+    return (first, last) if isinstance(first, datetime) and isinstance(last, datetime) else None

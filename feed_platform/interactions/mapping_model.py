@@ -67,7 +67,7 @@ class InRow(Part):
 class Input(Part):
     """Files of one shape and what their columns mean."""
 
-    files: str
+    files: str = Field(min_length=1)
     format: Format | None = None
     delimiter: str = Field(",", min_length=1, max_length=1)
     columns: dict[str, Column]

@@ -45,11 +45,12 @@ def test_what_is_no_instant_is_null(cell: str) -> None:
 def test_numbers_are_finite_and_integers_whole() -> None:
     cells = pl.Series(["3", "3.0", "3.5", "nan", "inf", "x", "99999999999"])
     assert cast(cells, "INTEGER").to_list() == [3, 3, None, None, None, None, None]
+    assert cast(cells.cast(pl.Categorical), "INTEGER").to_list() == cast(cells, "INTEGER").to_list()
     assert cast(cells, "DOUBLE").to_list() == [3.0, 3.0, 3.5, None, None, None, 99999999999.0]
 
 
 def test_ids_that_were_read_as_floats_are_whole_again() -> None:
-    assert cast(pl.Series([12.0, None, 1.5]), "VARCHAR").to_list() == ["12", None, "1.5"]
+    assert cast(pl.Series([12.0, None, 1.5, float("nan")]), "VARCHAR").to_list() == ["12", None, "1.5", None]
 
 
 def test_json_is_valid_or_null() -> None:

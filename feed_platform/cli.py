@@ -129,15 +129,15 @@ def serve_start() -> None:
     """Bring the service up with the last deployed model."""
     from feed_platform.serving.service import start
 
-    start(Settings())
+    start(Settings(), progress=typer.echo)
 
 
 @serve.command("stop")
 def serve_stop() -> None:
     """Stop this home's service and nothing else."""
-    from feed_platform.serving.service import stop
+    from feed_platform.serving.cluster import stop
 
-    stop(Settings())
+    stop(Settings(), progress=typer.echo)
 
 
 @serve.command("status")
@@ -167,12 +167,12 @@ def ui(port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")]
 @app.command()
 def stop() -> None:
     """End everything that this home started: the service and the Dagster UI."""
-    from feed_platform.serving.service import stop as stop_service
+    from feed_platform.serving.cluster import stop as stop_service
     from feed_platform.ui import stop_ui
 
     settings = Settings()
     stop_ui(settings)
-    stop_service(settings)
+    stop_service(settings, progress=typer.echo)
 
 
 @app.command()

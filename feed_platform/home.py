@@ -82,6 +82,7 @@ def claim_ports(settings: Settings, offsets: tuple[int, ...]) -> int:
             f"port {busy[0]} is in use by another program: set FEED_HTTP_PORT to the base "
             f"of {PORT_BLOCK} free ports"
         )
+    settings.root.mkdir(parents=True, exist_ok=True)
     write_atomically(settings.root / "port.json", json.dumps({"base": base}))
     return base
 

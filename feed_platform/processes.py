@@ -1,79 +1,102 @@
-"""Long-lived processes of a home: remembered by id and start time, so that only ours are ever ended."""
+"""Processes told apart by pid and start time, so that a reused pid is never taken for ours (Linux)."""
 
-import json
 import os
 import signal
-import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from feed_platform.feed import write_atomically
+PROC = Path("/proc")
+POLL_SECONDS = 0.1
+_STATE, _SESSION, _STARTED = 0, 3, 19  # fields of /proc/<pid>/stat after the command, see proc(5)
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """A process that this home started. A reused process id has another start time."""
+class Process:
+    """One process: its pid and its start in clock ticks since boot."""
 
     pid: int
-    started: float
+    started: int
 
-    def process(self) -> psutil.Process | None:
-        """The live process, unless it has ended."""
-        try:
-            process = psutil.Process(self.pid)
-            is_same = abs(process.create_time() - self.started) < 1
-            return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+    @classmethod
+    def find(cls, pid: int) -> "Process | None":
+        """The process that has this pid now; `None` if there is none or only its zombie."""
+        fields = _stat(pid)
+        return None if fields is None or fields[_STATE] == "Z" else cls(pid, int(fields[_STARTED]))
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether this very process still runs."""
+        return Process.find(self.pid) == self
 
-def launch(command: Sequence[str], remember: Path, log: Path, environment: Mapping[str, str]) -> Remembered:
-    """Start a process in a session of its own and remember it in a file."""
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            command,
-            stdout=out,
-            stderr=out,
-            stdin=subprocess.DEVNULL,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    remembered = Remembered(child.pid, psutil.Process(child.pid).create_time())
-    write_atomically(remember, json.dumps(asdict(remembered)))
-    return remembered
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process is gone."""
+        if self.is_alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
 
-def recall(remember: Path) -> psutil.Process | None:
-    """The remembered process, if it still runs."""
-    if not remember.exists():
+def wait_all(processes: list[Process], seconds: float) -> bool:
+    """Wait until none of the processes runs; whether that came true in time."""
+    deadline = time.monotonic() + seconds
+    while any(process.is_alive for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    for process in processes:
+        _reap(process)
+    return True
+
+
+def end(processes: list[Process], patience: float) -> None:
+    """End processes: SIGTERM, and SIGKILL for those that don't heed it within `patience` seconds."""
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    if not wait_all(processes, patience):
+        for process in processes:
+            process.signal(signal.SIGKILL)
+        wait_all(processes, patience)
+
+
+def of_session(session: int, folder: Path) -> list[Process]:
+    """This user's processes of a session that work in a private folder.
+
+    Both, since the kernel may give a dead leader's number to another session.
+    """
+    return [process for process in _mine() if _session(process) == session and _works_in(process, folder)]
+
+
+def _mine() -> Iterator[Process]:
+    for entry in PROC.iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and entry.stat().st_uid == os.getuid():
+                process = Process.find(int(entry.name))
+                if process is not None:
+                    yield process
+
+
+def _session(process: Process) -> int | None:
+    fields = _stat(process.pid)
+    return int(fields[_SESSION]) if fields else None
+
+
+def _works_in(process: Process, folder: Path) -> bool:
+    try:
+        return Path(os.readlink(PROC / str(process.pid) / "cwd")).is_relative_to(folder)
+    except OSError:
+        return False
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return None
-    return Remembered(**json.loads(remember.read_text())).process()
 
 
-def end(remember: Path, patience_seconds: float = 30) -> bool:
-    """Ask the remembered process to end, wait, then end what is left of its session. True if one ran."""
-    process = recall(remember)
-    if process is not None:
-        family = _session(process.pid)
-        process.send_signal(signal.SIGTERM)
-        _, left = psutil.wait_procs([process, *family], timeout=patience_seconds)
-        for one in left:
-            one.kill()
-        psutil.wait_procs(left, timeout=patience_seconds)
-    remember.unlink(missing_ok=True)
-    return process is not None
-
-
-def _session(pid: int) -> list[psutil.Process]:
-    """The other processes of a session that we created: its id is its leader's process id."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != pid and os.getsid(process.pid) == pid:
-                found.append(process)
-        except (psutil.NoSuchProcess, ProcessLookupError, PermissionError):
-            continue
-    return found
+def _reap(process: Process) -> None:
+    """Collect an ended child of this very process: a zombie would stay as long as it runs."""
+    with suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)

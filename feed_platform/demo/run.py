@@ -1,9 +1,10 @@
 """The demo, stage by stage."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
 
@@ -11,7 +12,7 @@ from feed_platform.demo.dagster_run import RANGE_END, RANGE_START, run_job
 from feed_platform.demo.open_bandit import show_verdict
 from feed_platform.demo.preflight import check_machine
 from feed_platform.demo.story import show_models, show_ranking, show_way
-from feed_platform.demo.traffic import recent_posts, send_traffic, some_users
+from feed_platform.demo.traffic import connect, recent_posts, send_traffic, some_users
 from feed_platform.feed import Feed, SimulatorSource, feed_path, load_feed
 from feed_platform.home import port_base, prepare_home
 from feed_platform.lake import Lake, now
@@ -34,9 +35,10 @@ def run_demo(settings: Settings) -> None:
     with _stage(console, "1/5  a simulated month: raw rows, features, models, report, service, drift"):
         _whole_line(settings, _simulated(settings), {})
     with _stage(console, f"2/5  {USERS} people open their feed: rank requests, then feedback"):
-        lake, url = Lake.of(settings), f"http://127.0.0.1:{port_base(settings)}"
+        lake = Lake.of(settings)
         before = _raw_rows(lake)
-        answers = send_traffic(url, some_users(lake, USERS), recent_posts(lake, CANDIDATES))
+        with connect(settings) as client:
+            answers = send_traffic(client, some_users(lake, USERS), recent_posts(lake, CANDIDATES))
     with _stage(console, "3/5  refresh: the service's logs come back as raw rows and features"):
         run_job(settings, "refresh", {}, {})
     impressions, engagements = (after - then for after, then in zip(_raw_rows(lake), before, strict=True))
@@ -50,7 +52,7 @@ def run_demo(settings: Settings) -> None:
     show_models(console, lake)
     show_way(console, lake, answers[0])
     show_verdict(console, Lake.of(real))
-    _where_next(console, settings, url)
+    _where_next(console, settings)
     console.print(f"\nDone in {time.monotonic() - began:.0f} s. [bold]make stop[/] ends the service.")
 
 
@@ -73,7 +75,7 @@ def _open_bandit(settings: Settings) -> Feed:
     return load_feed(settings)
 
 
-def _whole_line(settings: Settings, feed: Feed, config: dict[str, object]) -> None:
+def _whole_line(settings: Settings, feed: Feed, config: Mapping[str, Any]) -> None:
     with Lake.of(settings).read() as con:
         last = now(con, feed) - timedelta(microseconds=1)
     days = {RANGE_START: f"{feed.start:%Y-%m-%d}", RANGE_END: f"{last:%Y-%m-%d}"}
@@ -103,11 +105,11 @@ def _stage(console: Console, title: str) -> Iterator[None]:
     console.print(f"     [green]{time.monotonic() - began:.0f} s[/]")
 
 
-def _where_next(console: Console, settings: Settings, url: str) -> None:
+def _where_next(console: Console, settings: Settings) -> None:
     console.print("\n[bold]Where to look next[/]")
     newest = max(settings.reports.glob("model-*.html"), key=lambda path: path.stat().st_mtime, default=None)
     for what, where in (
-        ("API docs", f"{url}/docs"),
+        ("API docs", f"http://127.0.0.1:{port_base(settings)}/docs"),
         ("model report", newest),
         ("Dagster UI", "make ui, then http://127.0.0.1:3000"),
         ("SQL", '.venv/bin/feed sql "from marts.impressions_scored limit 5"'),

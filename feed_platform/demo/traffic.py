@@ -8,7 +8,9 @@ import httpx
 import numpy as np
 
 from feed_platform.feed import FeedError
+from feed_platform.home import port_base
 from feed_platform.lake import Lake
+from feed_platform.settings import Settings
 
 SEEN = 5
 SEED = 7
@@ -36,17 +38,24 @@ def recent_posts(lake: Lake, count: int) -> list[str]:
     return _column(lake, f"select distinct post_id from raw.posts order by post_id desc limit {count}")
 
 
-def send_traffic(url: str, users: list[str], posts: list[str]) -> list[Answered]:
+def connect(settings: Settings) -> httpx.Client:
+    """A client of the home's service, with its token where one is set."""
+    token = settings.api_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    url = f"http://127.0.0.1:{port_base(settings)}"
+    return httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+
+
+def send_traffic(client: httpx.Client, users: list[str], posts: list[str]) -> list[Answered]:
     """Rank for every user and report what they saw and clicked. Clicks are drawn from the
     returned probabilities, with a fixed seed."""
     random = np.random.default_rng(SEED)
-    with httpx.Client(base_url=url, timeout=30) as client:
-        answers = [Answered(user, rank(client, user, posts)) for user in users]
-        events = [event for answered in answers for event in _events(answered, random)]
-        reply = client.post("/v1/feedback", json={"events": events})
-        reply.raise_for_status()
-        if reply.json()["accepted"] != len(events):
-            raise FeedError(f"the service rejected feedback: {reply.text[:500]}")
+    answers = [Answered(user, rank(client, user, posts)) for user in users]
+    events = [event for answered in answers for event in _events(answered, random)]
+    reply = client.post("/v1/feedback", json={"events": events})
+    reply.raise_for_status()
+    if reply.json()["accepted"] != len(events):
+        raise FeedError(f"the service rejected feedback: {reply.text[:500]}")
     return answers
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from feed_platform import processes
 from feed_platform.feed import FeedError, write_atomically
 from feed_platform.home import claim_ports
-from feed_platform.serving import head, ports, processes
+from feed_platform.processes import Process
+from feed_platform.serving import head, ports
 from feed_platform.serving.ports import Port
-from feed_platform.serving.processes import Process
 from feed_platform.serving.rest import ServeApi
 from feed_platform.settings import Settings
 

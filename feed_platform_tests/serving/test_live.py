@@ -12,13 +12,14 @@ import dagster as dg
 import httpx
 import pytest
 
+from feed_platform import processes
 from feed_platform.feed import FeedError
 from feed_platform.home import PORT_BLOCK, prepare_home
 from feed_platform.interactions.records import decode_feedback, decode_request
 from feed_platform.interactions.segments import read_from
 from feed_platform.learning import registry, tracking
 from feed_platform.resources import RESOURCES
-from feed_platform.serving import assets, cluster, deployment, pointer, ports, processes, service
+from feed_platform.serving import assets, cluster, deployment, pointer, ports, service
 from feed_platform.serving.cluster import Cluster
 from feed_platform.serving.pointer import Deployed
 from feed_platform.serving.ports import Port

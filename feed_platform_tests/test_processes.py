@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from feed_platform.serving import processes
-from feed_platform.serving.processes import Process
+from feed_platform import processes
+from feed_platform.processes import Process
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 STUBBORN = [

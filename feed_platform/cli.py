@@ -50,16 +50,26 @@ def import_(
     ] = None,
     as_history: Annotated[
         bool,
-        typer.Option("--as-history", help="Accept history below the seal; rebuild from where it starts."),
+        typer.Option("--as-history", help="Accept history below the seal; run the job build_features after it."),
     ] = False,
 ) -> None:
     """Import a log of your own through a mapping file. The same input twice changes nothing."""
+    from rich.console import Console
+
     from feed_platform.home import prepare_home
     from feed_platform.interactions.mapping import import_mapping
 
     settings = Settings()
     prepare_home(settings)
-    print(import_mapping(settings, mapping, mode=mode, as_history=as_history))
+    with Console(stderr=True).status(f"reading {mapping}") as shown:
+        counts = import_mapping(
+            settings,
+            mapping,
+            mode=mode,
+            as_history=as_history,
+            progress=lambda file, rows: shown.update(f"{file}: {rows:,} rows"),
+        )
+    print(counts)
 
 
 @app.command()

@@ -6,7 +6,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from feed_platform.features.catalogue import WINDOWS
+from feed_platform.features.catalogue import WINDOWS, post_attribute_names, user_attribute_names
+from feed_platform.feed import Feed
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.ranker import importance
 from feed_platform.learning.scorers import Boosted, Logistic
@@ -21,7 +22,7 @@ from feed_platform.monitoring.windows import (
     scores,
 )
 
-MOST_FEATURES = 45
+MOST_FEATURES = 40
 CALENDAR = ("hour_of_day", "day_of_week")
 
 
@@ -43,7 +44,7 @@ class Sides:
 
 
 def feature_columns(bundle: Bundle, current: pl.DataFrame, reference: pl.DataFrame) -> Sides:
-    """At most 45 of the model's features that both sides have values of.
+    """At most 40 of the model's features that both sides have values of.
 
     Hour and weekday are left out: they say which days were taken, not what the data is like.
     """
@@ -51,10 +52,17 @@ def feature_columns(bundle: Bundle, current: pl.DataFrame, reference: pl.DataFra
     silent = [name for name in shared if not (has_values(current[name]) and has_values(reference[name]))]
     weights = _weights(bundle)
     chosen = _most_important(weights, [name for name in shared if name not in silent])
-    order = "those that matter most to the model" if weights else "short windows first"
+    order = "those that matter most to the model" if weights else "those that look back least"
     note = f"{len(chosen)} of {len(bundle.features)} features are compared, {order}."
     sides = Sides(current.select(chosen), reference.select(chosen), (note,))
     return sides.noting(f"Without a value on one side: {', '.join(silent)}.") if silent else sides
+
+
+def category_names(feed: Feed) -> set[str]:
+    """The feature columns that hold codes of categories."""
+    kinds = [*feed.attributes.users.values(), *feed.attributes.posts.values()]
+    names = [*user_attribute_names(feed), *post_attribute_names(feed)]
+    return {name for name, kind in zip(names, kinds, strict=True) if kind == "category"}
 
 
 def add_scores(
@@ -82,8 +90,12 @@ def add_scores(
 
 
 def _most_important(weights: dict[str, float], names: list[str]) -> list[str]:
-    order = sorted(names, key=lambda name: (-weights.get(name, 0.0), name.endswith(WINDOWS[-1])))
-    return order[:MOST_FEATURES]
+    return sorted(names, key=lambda name: (-weights.get(name, 0.0), _reach(name)))[:MOST_FEATURES]
+
+
+def _reach(name: str) -> int:
+    """How far back a feature looks: 0 without a window, then by the windows' length."""
+    return next((reach for reach, window in enumerate(WINDOWS, 1) if name.endswith(f"_{window}")), 0)
 
 
 def _weights(bundle: Bundle) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Column by column: does the current data still look like the reference?"""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -48,6 +48,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Which columns' numbers are codes, and from which distance on each has drifted; default 0.1."""
+
+    categories: Collection[str]
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Page:
     """A report's file, its title, and what stands above the numbers, a paragraph each."""
 
@@ -56,23 +64,21 @@ class Page:
     notes: Sequence[str]
 
 
-def compare(
-    current: pl.DataFrame, reference: pl.DataFrame, categories: Collection[str], page: Page
-) -> list[Finding]:
+def compare(current: pl.DataFrame, reference: pl.DataFrame, columns: Columns, page: Page) -> list[Finding]:
     """Evidently's drift report as a self-contained page, and a finding for each column.
 
     Args:
         current: numbers; missing values are left out. A column without any is refused by Evidently.
         reference: the same columns. Each is compared alone, so they may differ in length: padded
             with nulls.
-        categories: columns whose numbers are codes.
-        page: where it goes.
+        columns: what is known of them.
+        page: where the report goes.
     """
     from evidently import Report
     from evidently.presets import DataDriftPreset
 
-    report = Report([DataDriftPreset(**METHODS)])
-    snapshot = report.run(_dataset(current, categories), _dataset(reference, categories))
+    preset = DataDriftPreset(**METHODS, per_column_threshold=dict(columns.thresholds))
+    snapshot = Report([preset]).run(_dataset(current, columns), _dataset(reference, columns))
     _write(snapshot.get_html_str(as_iframe=False), page)
     metrics = snapshot.dict()["metrics"]
     return [_finding(metric) for metric in metrics if metric["config"]["type"].endswith(":ValueDrift")]
@@ -83,11 +89,11 @@ def has_values(column: pl.Series) -> bool:
     return bool(column.is_finite().any())
 
 
-def _dataset(frame: pl.DataFrame, categories: Collection[str]) -> "Dataset":
+def _dataset(frame: pl.DataFrame, columns: Columns) -> "Dataset":
     from evidently import DataDefinition, Dataset
 
-    codes = [name for name in frame.columns if name in categories]
-    numbers = [name for name in frame.columns if name not in categories]
+    codes = [name for name in frame.columns if name in columns.categories]
+    numbers = [name for name in frame.columns if name not in columns.categories]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=codes)
     return Dataset.from_pandas(frame.to_pandas(), definition)
 

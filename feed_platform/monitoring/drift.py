@@ -9,10 +9,11 @@ import duckdb
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.learning.splits import Window
-from feed_platform.monitoring.columns import add_scores, feature_columns
-from feed_platform.monitoring.comparison import Page, compare
+from feed_platform.monitoring.columns import add_scores, category_names, feature_columns
+from feed_platform.monitoring.comparison import Columns, Page, compare
 from feed_platform.monitoring.labels import compare_labels
 from feed_platform.monitoring.records import DriftReport, record
+from feed_platform.monitoring.thresholds import daily_thresholds
 from feed_platform.monitoring.windows import (
     IMPRESSIONS,
     NEEDED_ROWS,
@@ -24,6 +25,9 @@ from feed_platform.monitoring.windows import (
 )
 from feed_platform.settings import Settings
 
+THRESHOLDS = (
+    "A feature has drifted from 1.5 times the distance of the reference's oddest day on, and from 0.1 on."
+)
 NO_CHAMPION = DriftReport("no champion", problem="there is no champion yet: run dagster job execute -j train")
 
 
@@ -48,16 +52,18 @@ def examine(con: duckdb.DuckDBPyConnection, feed: Feed, reference: Reference, re
     at most. Where there are not 500 rows on both sides, the report's `problem` says so.
     """
     days = newest_days(con, IMPRESSIONS, reference.first_day_after)
-    fitted = reference_features(con, reference)
+    fitted, caution = reference_features(con, feed, reference)
     recent = recent_features(con, feed, days)
     report = DriftReport(_report_id(reference, days), reference.version, days, len(fitted), len(recent))
     if days is None or min(len(fitted), len(recent)) < NEEDED_ROWS:
         return replace(report, problem=_too_few(report, reference))
-    sides = add_scores(con, feature_columns(reference.bundle, recent, fitted), reference, fitted)
+    features, categories = feature_columns(reference.bundle, recent, fitted), category_names(feed)
+    columns = Columns(categories, daily_thresholds(features.reference, fitted["day"], categories))
+    sides = add_scores(con, features, reference, fitted)
     labels, gaps = compare_labels(con, feed, reference)
-    notes = (_origin(report, reference), *sides.notes, *gaps)
+    notes = (_origin(report, reference), *([caution] if caution else []), THRESHOLDS, *sides.notes, *gaps)
     page = Page(reports / f"drift-{_last_day(days)}.html", f"{feed.name}: drift on {_last_day(days)}", notes)
-    findings = compare(sides.current, sides.reference, _categories(feed), page)
+    findings = compare(sides.current, sides.reference, columns, page)
     return replace(report, findings=(*findings, *labels), notes=notes, page=page.path)
 
 
@@ -87,13 +93,3 @@ def _origin(report: DriftReport, reference: Reference) -> str:
         f"Reference: {report.reference_rows} of those that champion version {reference.version} was "
         f"fitted to, shown before {reference.window.end:%Y-%m-%d %H:%M}."
     )
-
-
-def _categories(feed: Feed) -> set[str]:
-    owners = {"user": feed.attributes.users, "post": feed.attributes.posts}
-    return {
-        f"{owner}_attr_{name}"
-        for owner, kinds in owners.items()
-        for name, kind in kinds.items()
-        if kind == "category"
-    }

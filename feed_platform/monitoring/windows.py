@@ -21,7 +21,8 @@ BEGINNING = datetime(1970, 1, 1)
 MOST_DAYS = 7
 NEEDED_ROWS = 500
 WANTED_ROWS = 2_000
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 10_000
+WARM_UP = timedelta(days=7)  # the longest window that features count in
 
 IMPRESSIONS = "select known_day as day from marts.impression_features"
 PREDICTIONS = """select cast(requested_at as date) as day, request_id, post_id, score
@@ -78,25 +79,39 @@ def newest_days(
     return Window(midnight(oldest or days[-1][0]), midnight(days[0][0]) + DAY)
 
 
-def reference_features(con: duckdb.DuckDBPyConnection, reference: Reference) -> pl.DataFrame:
-    """The model's features, as it saw them, of at most 20,000 rows that it was fitted to."""
-    features = ", ".join(f'cast("{name}" as float) as "{name}"' for name in reference.bundle.features)
-    return con.execute(
-        f"""select {features} from (
-                select * from {EXAMPLES} where shown_at >= $start and shown_at < $end
-                order by md5_number_lower(impression_id) limit {SAMPLE_ROWS}
-            ) order by shown_at, impression_id""",
-        vars(reference.window),
-    ).pl()
+def reference_features(
+    con: duckdb.DuckDBPyConnection, feed: Feed, reference: Reference
+) -> tuple[pl.DataFrame, str | None]:
+    """The model's features, as it saw them, of at most 10,000 rows that it was fitted to, and their `day`.
+
+    The feed's first week, in which counters only fill, is left out if 500 later rows are there;
+    else a note says that it is in.
+    """
+    settled = _fitted_rows(con, reference, max(reference.window.start, feed.start_at + WARM_UP))
+    if len(settled) >= NEEDED_ROWS:
+        return settled, None
+    note = "The reference is from the feed's first week, in which counters only fill: they seem to drift."
+    return _fitted_rows(con, reference, reference.window.start), note
 
 
 def recent_features(con: duckdb.DuckDBPyConnection, feed: Feed, days: Window | None) -> pl.DataFrame:
-    """The features of at most 20,000 impressions known on these days; none without days."""
+    """The features of at most 10,000 impressions known on these days; none without days."""
     return recent_frame(con, feed, days.start, days.end, SAMPLE_ROWS) if days else pl.DataFrame()
 
 
+def _fitted_rows(con: duckdb.DuckDBPyConnection, reference: Reference, since: datetime) -> pl.DataFrame:
+    features = ", ".join(f'cast("{name}" as float) as "{name}"' for name in reference.bundle.features)
+    return con.execute(
+        f"""select {features}, cast(shown_at as date) as day from (
+                select * from {EXAMPLES} where shown_at >= $since and shown_at < $end
+                order by md5_number_lower(impression_id) limit {SAMPLE_ROWS}
+            ) order by shown_at, impression_id""",
+        {"since": since, "end": reference.window.end},
+    ).pl()
+
+
 def scores(con: duckdb.DuckDBPyConnection, version: str, days: Window) -> pl.Series:
-    """At most 20,000 scores that a model gave to candidates on these days."""
+    """At most 10,000 scores that a model gave to candidates on these days."""
     return con.execute(
         f"""select score from ({PREDICTIONS}) where day >= $start and day < $end
             order by md5_number_lower(request_id || chr(31) || post_id) limit {SAMPLE_ROWS}""",

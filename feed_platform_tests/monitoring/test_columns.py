@@ -1,6 +1,7 @@
 """Which rows and columns are compared."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from feed_platform.learning.scorers import Logistic
 from feed_platform.learning.splits import Window
 from feed_platform.monitoring.columns import MOST_FEATURES, Sides, add_scores, feature_columns
 from feed_platform.monitoring.labels import compare_labels
+from feed_platform.monitoring.thresholds import daily_thresholds
 from feed_platform.monitoring.windows import DAY, recent_features, reference_features
 from feed_platform.settings import Settings
 from feed_platform_tests.monitoring.lakes import (
@@ -29,10 +31,11 @@ def test_both_sides_have_the_model_s_features_and_codes(home: Settings) -> None:
     add_examples(home)
     add_impressions(home, 400)
     with Lake.of(home).read() as con:
-        fitted = reference_features(con, reference())
+        fitted, note = reference_features(con, FEED, reference())
         recent = recent_features(con, FEED, Window(TODAY, TODAY + DAY))
         assert recent.equals(recent_features(con, FEED, Window(TODAY, TODAY + DAY)))
-    assert recent.columns == fitted.columns == list(reference().bundle.features)
+    assert recent.columns == fitted.drop("day").columns == list(reference().bundle.features)
+    assert note is None and fitted["day"].min() == date(2026, 1, 8)
     assert len(recent) == 400
     countries = [set(side["user_attr_country"].fill_nan(None).drop_nulls()) for side in (fitted, recent)]
     assert countries[0] == countries[1] and len(countries[0]) == 3
@@ -101,3 +104,30 @@ def test_labels_that_have_not_matured_are_said_to_be_missing(home: Settings) -> 
             [],
             ["Labels are not compared: none has matured since the training."],
         )
+
+
+def test_a_reference_of_the_first_week_comes_with_a_caution(home: Settings) -> None:
+    add_examples(home)
+    week = replace(reference(), window=Window(TODAY - 30 * DAY, TODAY - 25 * DAY))
+    with Lake.of(home).read() as con:
+        fitted, note = reference_features(con, FEED, week)
+    assert fitted["day"].min() == FEED.start and "first week" in note
+
+
+def test_a_column_that_varies_from_day_to_day_has_a_higher_threshold() -> None:
+    rng = np.random.default_rng(3)
+    day = np.repeat(np.arange(8), 500)
+    rows = pl.DataFrame(
+        {
+            "steady": rng.normal(size=4_000),
+            "moody": rng.normal(size=4_000) + rng.normal(size=8)[day],
+            "code": rng.integers(0, 4, 4_000).astype(float),
+            "odd_code": rng.integers(0, 4, 4_000) + (day == 7) * 4.0,
+            "missing": np.where(day == 0, np.nan, rng.normal(size=4_000)),
+        }
+    )
+    days = pl.Series([FEED.start + timedelta(days=int(one)) for one in day])
+    found = daily_thresholds(rows, days, {"code", "odd_code"})
+    assert found["steady"] < 0.2 and found["missing"] < 0.2
+    assert found["moody"] > 0.5
+    assert found["code"] == 0.1 and found["odd_code"] > 0.5

@@ -65,7 +65,7 @@ def test_no_false_alarm_and_the_same_report_takes_its_own_place(home: Settings) 
 
 @pytest.mark.parametrize(("rows", "problem"), [(0, "0 known since 2026-01-19"), (300, "300 known since")])
 def test_too_few_rows_are_said_and_recorded(home: Settings, rows: int, problem: str) -> None:
-    add_examples(home)
+    add_examples(home, rows=2_000)
     add_impressions(home, rows)
     report = _examine(home)
     assert problem in report.problem and report.page is None

@@ -1,16 +1,18 @@
 """Intervals by resampling users: rows of one user aren't independent."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feed_platform.evaluation.metrics import (
+    BINS,
     Curve,
     average_precision,
     calibration_bins,
     calibration_error,
     ndcg,
+    ratio,
     roc_auc,
     row_losses,
     threshold_metrics,
@@ -21,6 +23,8 @@ from feed_platform.learning.dataset import Labels
 REPLICATES = 200
 LEVEL = 0.95
 SEED = 7
+NDCG = "ndcg_at_10"
+COLUMNS = ("rows", "loss", "right", "hits", "claims", "positives", "requests", "gain")
 
 
 @dataclass(frozen=True)
@@ -51,57 +55,63 @@ class Scored:
     request: NDArray[np.int64]
     rank_score: Vector | None = None
 
-    def metrics(self) -> "Metrics":
-        """Everything that doesn't depend on the weights, computed once."""
+    def gains(self) -> tuple[Vector, Labels]:
+        """NDCG of each request with both labels and one of its rows; none without requests."""
         rows = np.flatnonzero(self.request >= 0)
-        per_request = (np.empty(0), np.empty(0, dtype=np.int64))
-        if self.rank_score is not None and len(rows):
-            gains, first = ndcg(self.label[rows], self.rank_score[rows], self.request[rows])
-            per_request = (gains, rows[first])
-        return Metrics(
-            scored=self,
-            curve=Curve.of(self.label, self.probability),
-            losses=row_losses(self.label, self.probability),
-            bin_of=calibration_bins(self.probability),
-            flagged=(self.probability >= self.threshold).astype(np.int64),
-            gains=per_request[0],
-            gain_rows=per_request[1],
-        )
+        if self.rank_score is None or not len(rows):
+            return np.empty(0), rows[:0]
+        values, first = ndcg(self.label[rows], self.rank_score[rows], self.request[rows])
+        return values, rows[first]
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """All metrics of one model as a function of the rows' weights."""
+class Tally:
+    """A model's rows added up by user, so that one draw of users costs one product.
 
-    scored: Scored
+    `sums` is (users, columns): those of `COLUMNS`, then each calibration bin's excess.
+    """
+
     curve: Curve
-    losses: Vector
-    bin_of: NDArray[np.int64]
-    flagged: Labels
-    gains: Vector
-    gain_rows: NDArray[np.int64]
+    ranked_user: NDArray[np.int64]
+    sums: Vector
+    requests: int
 
-    def at(self, weight: Vector) -> dict[str, float]:
-        """Every metric for one weighting of the rows."""
-        total = float(weight.sum())
-        label, probability = self.scored.label, self.scored.probability
+    @classmethod
+    def of(cls, scored: Scored, user: NDArray[np.int64], users: int) -> "Tally":
+        """Add up the rows of n predictions, `user` (n,) being numbers below `users`."""
+        label, probability = scored.label, scored.probability
+        flagged = (probability >= scored.threshold).astype(np.int64)
+        gains, gain_rows = scored.gains()
+        bin_of = calibration_bins(probability)
+        excess = np.bincount(user * BINS + bin_of, probability - label, users * BINS).reshape(users, BINS)
+        per_row = (row_losses(label, probability), label == flagged, label * flagged, flagged, label)
+        columns = [
+            np.bincount(user, minlength=users),
+            *(np.bincount(user, values, users) for values in per_row),
+            np.bincount(user[gain_rows], minlength=users),
+            np.bincount(user[gain_rows], gains, users),
+        ]
+        curve = Curve.of(label, probability)
+        return cls(curve, user[curve.order], np.column_stack([*columns, excess]), len(gains))
+
+    def at(self, draw: Vector) -> dict[str, float]:
+        """Every metric when user i counts `draw[i]` times, (users,)."""
+        added = draw @ self.sums
+        total = dict(zip(COLUMNS, map(float, added), strict=False))
+        true, false = self.curve.counts(draw[self.ranked_user])
+        judged = {name: total[name] for name in ("rows", "right", "hits", "claims", "positives")}
         found = {
-            "log_loss": float(weight @ self.losses) / total if total else float("nan"),
-            "roc_auc": roc_auc(self.curve, weight),
-            "pr_auc": average_precision(self.curve, weight),
-            "calibration_error": calibration_error(label, probability, self.bin_of, weight),
-            **threshold_metrics(label, self.flagged, weight),
+            "log_loss": ratio(total["loss"], total["rows"]),
+            "roc_auc": roc_auc(true, false),
+            "pr_auc": average_precision(true, false),
+            "calibration_error": calibration_error(added[len(COLUMNS) :], total["rows"]),
+            **threshold_metrics(**judged),
         }
-        if len(self.gains):
-            chosen = weight[self.gain_rows]
-            found["ndcg_at_10"] = (
-                float(chosen @ self.gains) / float(chosen.sum()) if chosen.any() else float("nan")
-            )
-        return found
+        return {**found, NDCG: ratio(total["gain"], total["requests"])} if self.requests else found
 
-    def rows(self, metric: str) -> int:
+    def n(self, metric: str) -> int:
         """How many rows, or requests, a metric is computed from."""
-        return len(self.gains) if metric == "ndcg_at_10" else len(self.losses)
+        return self.requests if metric == NDCG else len(self.ranked_user)
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class Resampled:
 
     values: dict[str, float]
     replicates: dict[str, Vector]
-    n: dict[str, int] = field(default_factory=dict)
+    n: dict[str, int]
 
     def measure(self, metric: str) -> Measure:
         """A metric with its interval."""
@@ -125,27 +135,27 @@ class Resampled:
         return {metric: self.measure(metric) for metric in self.values}
 
 
-def user_weights(cluster: NDArray[np.int64], replicates: int = REPLICATES) -> NDArray[np.uint8]:
+def draws_of(users: int) -> NDArray[np.uint8]:
     """How often each user is drawn in each replicate, (replicates, users): the Poisson bootstrap.
 
     The same users give the same draws, so that models are compared on the same replicates.
     """
-    users = int(cluster.max()) + 1 if len(cluster) else 0
-    return np.random.default_rng(SEED).poisson(1.0, (replicates, users)).astype(np.uint8)
+    return np.random.default_rng(SEED).poisson(1.0, (REPLICATES, users)).astype(np.uint8)
 
 
-def resample(scored: Scored, cluster: NDArray[np.int64]) -> Resampled:
+def resample(scored: Scored, user: NDArray[np.int64]) -> Resampled:
     """Every metric on the rows and on each replicate of their users.
 
     Args:
         scored: the model's predictions.
-        cluster: number of each row's user, (n,).
+        user: number of each row's user, (n,), counted from 0.
     """
-    metrics = scored.metrics()
-    draws = [metrics.at(weights[cluster].astype(np.float64)) for weights in user_weights(cluster)]
-    values = metrics.at(np.ones(len(cluster)))
-    replicates = {name: np.array([draw.get(name, np.nan) for draw in draws]) for name in values}
-    return Resampled(values, replicates, {name: metrics.rows(name) for name in values})
+    users = int(user.max()) + 1
+    tally = Tally.of(scored, user, users)
+    values = tally.at(np.ones(users))
+    drawn = [tally.at(draw.astype(np.float64)) for draw in draws_of(users)]
+    replicates = {name: np.array([found[name] for found in drawn]) for name in values}
+    return Resampled(values, replicates, {name: tally.n(name) for name in values})
 
 
 def difference(ours: Resampled, theirs: Resampled, metric: str) -> Measure:

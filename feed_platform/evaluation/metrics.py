@@ -1,7 +1,7 @@
-"""Metrics of click probabilities, with weights so that a bootstrap can resample them.
+"""Metrics of probabilities, from sums and counts so that a bootstrap can weigh rows and add up again.
 
-Every function takes labels (0 or 1) and scores of shape (n,), and weights of shape (n,), by
-default 1. A metric that its rows don't define (one class alone) is NaN.
+Labels (0 or 1) and scores have shape (n,). A metric that its rows don't define (one class
+alone) is NaN.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DEPTH = 10
 class Curve:
     """Rows in falling order of score, ready for areas under curves; `starts` begin runs of equal scores."""
 
-    label: Labels
+    label: Vector
     order: NDArray[np.int64]
     starts: NDArray[np.int64]
 
@@ -30,42 +30,43 @@ class Curve:
         order = np.argsort(-score, kind="stable")
         ranked = score[order]
         starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(score) else order
-        return cls(label[order], order, starts)
+        return cls(label[order].astype(np.float64), order, starts)
 
     def counts(self, weight: Vector | None = None) -> tuple[Vector, Vector]:
-        """Weighted true and false positives at each distinct threshold, highest first."""
-        ranked = np.ones(len(self.label)) if weight is None else weight[self.order]
-        positives = np.add.reduceat(ranked * self.label, self.starts)
-        negatives = np.add.reduceat(ranked * (1 - self.label), self.starts)
-        return np.cumsum(positives), np.cumsum(negatives)
+        """Weighted true and false positives at each distinct threshold, highest first.
+
+        Args:
+            weight: of the rows in the curve's own order, (n,).
+        """
+        ranked = np.ones(len(self.label)) if weight is None else weight
+        true = np.add.reduceat(ranked * self.label, self.starts).cumsum()
+        return true, np.add.reduceat(ranked, self.starts).cumsum() - true
 
 
-def roc_auc(curve: Curve, weight: Vector | None = None) -> float:
-    """Chance that a positive scores above a negative, equal scores counting half.
+def roc_auc(true: Vector, false: Vector) -> float:
+    """Chance that a positive scores above a negative, equal scores counting half; from a curve's counts.
 
     Example:
         Of the 4 pairs, 0.8 and 0.4 are above 0.3, 0.8 is above 0.5, 0.4 isn't: 3 of 4.
 
-        >>> roc_auc(Curve.of(np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.4, 0.3])))
+        >>> roc_auc(*Curve.of(np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.4, 0.3])).counts())
         0.75
     """
-    true, false = curve.counts(weight)
     if not len(true) or true[-1] == 0 or false[-1] == 0:
         return float("nan")
-    before = np.r_[0.0, true[:-1]]
-    return float(np.sum(np.diff(false, prepend=0.0) * (before + true) / 2) / (true[-1] * false[-1]))
+    return float(np.trapezoid(np.r_[0.0, true], np.r_[0.0, false]) / (true[-1] * false[-1]))
 
 
-def average_precision(curve: Curve, weight: Vector | None = None) -> float:
-    """Area under the precision-recall curve as steps: precision at each gain of recall.
+def average_precision(true: Vector, false: Vector) -> float:
+    """Area under the precision-recall curve as steps, precision at each gain of recall; from counts.
 
     Example:
         The positives stand at places 1 and 3: (1/1 + 2/3) / 2.
 
-        >>> round(average_precision(Curve.of(np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.4, 0.3]))), 4)
+        >>> curve = Curve.of(np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.4, 0.3]))
+        >>> round(average_precision(*curve.counts()), 4)
         0.8333
     """
-    true, false = curve.counts(weight)
     if not len(true) or true[-1] == 0:
         return float("nan")
     flagged = np.maximum(true + false, np.finfo(float).tiny)
@@ -83,22 +84,25 @@ def row_losses(label: Labels, probability: Vector) -> Vector:
     return -np.where(label == 1, np.log(inside), np.log1p(-inside))
 
 
-def threshold_metrics(label: Labels, flagged: Labels, weight: Vector) -> dict[str, float]:
-    """Accuracy, precision, recall and F1 of rows flagged (1) or not (0).
+def threshold_metrics(
+    rows: float, right: float, hits: float, claims: float, positives: float
+) -> dict[str, float]:
+    """Accuracy, precision, recall and F1.
+
+    From counts of rows: all, judged right, flagged positives (`hits`), flagged (`claims`), positives.
 
     Example:
-        One of the two flagged is a positive, one of the two positives is flagged, 2 of 4 are right.
+        Of 10 rows 7 are judged right; 4 are flagged, 2 of them among the 3 positives.
 
-        >>> threshold_metrics(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]), np.ones(4))
-        {'accuracy': 0.5, 'precision': 0.5, 'recall': 0.5, 'f1': 0.5}
+        >>> found = threshold_metrics(rows=10, right=7, hits=2, claims=4, positives=3)
+        >>> {name: round(value, 4) for name, value in found.items()}
+        {'accuracy': 0.7, 'precision': 0.5, 'recall': 0.6667, 'f1': 0.5714}
     """
-    hits = float(weight @ (label * flagged))
-    positives, claims = float(weight @ label), float(weight @ flagged)
     return {
-        "accuracy": _ratio(float(weight @ (label == flagged)), float(weight.sum())),
-        "precision": _ratio(hits, claims),
-        "recall": _ratio(hits, positives),
-        "f1": _ratio(2 * hits, positives + claims),
+        "accuracy": ratio(right, rows),
+        "precision": ratio(hits, claims),
+        "recall": ratio(hits, positives),
+        "f1": ratio(2 * hits, positives + claims),
     }
 
 
@@ -123,18 +127,20 @@ def calibration_bins(probability: Vector, bins: int = BINS) -> NDArray[np.int64]
     return np.searchsorted(edges, probability, side="left")
 
 
-def calibration_error(label: Labels, probability: Vector, bin_of: NDArray[np.int64], weight: Vector) -> float:
+def calibration_error(excess: Vector, rows: float) -> float:
     """Expected calibration error: mean distance of predicted and observed rate over the bins.
 
-    Example:
-        The bins' means are 0.2 and 0.8, their rates 0.5 and 1: (2 · 0.3 + 2 · 0.2) / 4.
+    Args:
+        excess: each bin's sum of predictions less its positives, (bins,).
+        rows: rows in all bins.
 
-        >>> label, probability = np.array([0, 1, 1, 1]), np.array([0.1, 0.3, 0.8, 0.8])
-        >>> round(calibration_error(label, probability, np.array([0, 0, 1, 1]), np.ones(4)), 4)
+    Example:
+        Two bins of 2 rows, means 0.2 and 0.8, rates 0.5 and 1: (2 · 0.3 + 2 · 0.2) / 4.
+
+        >>> round(calibration_error(np.array([2 * (0.2 - 0.5), 2 * (0.8 - 1)]), 4), 4)
         0.25
     """
-    gap = np.bincount(bin_of, weight * (probability - label))
-    return _ratio(float(np.abs(gap).sum()), float(weight.sum()))
+    return ratio(float(np.abs(excess).sum()), rows)
 
 
 def ndcg(
@@ -172,5 +178,6 @@ def _discounted(label: Labels, score: Vector, request: NDArray[np.int64], depth:
     return gain
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """A part of a whole, NaN of nothing."""
     return part / whole if whole else float("nan")

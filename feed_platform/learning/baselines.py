@@ -16,7 +16,7 @@ from feed_platform.learning.scorers import (
 )
 
 STRENGTH = 20.0
-PENALTIES = (1e-4, 1e-2, 1.0)
+PENALTIES = (1e-4, 1e-2)
 
 
 def fit_constant(train: Part, event: str) -> Constant:

@@ -24,8 +24,8 @@ class RankerConfig(BaseModel):
     """How the ranker is trained."""
 
     rounds: int = Field(300, ge=1, description="Most trees per objective; validation may stop earlier.")
-    depth: int = Field(5, ge=1, le=12, description="Depth of a tree.")
-    learning_rate: float = Field(0.1, gt=0, le=1, description="Share of each tree that is added.")
+    depth: int = Field(4, ge=1, le=12, description="Depth of a tree.")
+    learning_rate: float = Field(0.08, gt=0, le=1, description="Share of each tree that is added.")
     patience: int = Field(20, ge=1, description="Rounds without a better validation log loss before the end.")
     min_child_weight: float = Field(5.0, ge=0, description="Least sum of hessians in a leaf.")
     row_share: float = Field(0.8, gt=0, le=1, description="Share of rows that each tree sees.")

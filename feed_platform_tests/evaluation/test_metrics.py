@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics as sklearn
 
 from feed_platform.evaluation import metrics, report
+from feed_platform.evaluation.bootstrap import Scored, resample
 from feed_platform.evaluation.metrics import (
     Curve,
     average_precision,
@@ -15,8 +16,6 @@ from feed_platform.evaluation.metrics import (
     calibration_error,
     ndcg,
     roc_auc,
-    row_losses,
-    threshold_metrics,
 )
 from feed_platform.learning import baselines, plots
 
@@ -33,29 +32,23 @@ def test_the_hand_computed_examples_hold(module: object) -> None:
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("weight", [np.ones(500), WEIGHT], ids=["rows", "weighted"])
-def test_they_equal_scikit_learn(weight: np.ndarray) -> None:
+def test_curves_equal_scikit_learn_also_weighted() -> None:
     curve = Curve.of(LABEL, SCORE)
-    assert roc_auc(curve, weight) == pytest.approx(sklearn.roc_auc_score(LABEL, SCORE, sample_weight=weight))
-    assert average_precision(curve, weight) == pytest.approx(
-        sklearn.average_precision_score(LABEL, SCORE, sample_weight=weight)
-    )
-    losses = row_losses(LABEL, SCORE)
-    assert weight @ losses / weight.sum() == pytest.approx(
-        sklearn.log_loss(LABEL, SCORE, sample_weight=weight)
-    )
+    for weight in (np.ones(500), WEIGHT):
+        counts = curve.counts(weight[curve.order])
+        assert roc_auc(*counts) == pytest.approx(sklearn.roc_auc_score(LABEL, SCORE, sample_weight=weight))
+        assert average_precision(*counts) == pytest.approx(
+            sklearn.average_precision_score(LABEL, SCORE, sample_weight=weight)
+        )
+
+
+def test_losses_and_judgements_equal_scikit_learn() -> None:
+    user = np.arange(500)
+    found = resample(Scored(LABEL, SCORE, 0.5, np.full(500, -1)), user).values
     flagged = (SCORE >= 0.5).astype(np.int64)
-    found = threshold_metrics(LABEL, flagged, weight)
+    assert found["log_loss"] == pytest.approx(sklearn.log_loss(LABEL, SCORE))
     for name in ("accuracy", "precision", "recall", "f1"):
-        theirs = getattr(sklearn, f"{name}_score")(LABEL, flagged, sample_weight=weight)
-        assert found[name] == pytest.approx(theirs)
-
-
-def test_a_weight_of_two_is_a_row_twice() -> None:
-    twice = np.repeat(np.arange(500), WEIGHT.astype(int))
-    assert roc_auc(Curve.of(LABEL, SCORE), WEIGHT) == pytest.approx(
-        roc_auc(Curve.of(LABEL[twice], SCORE[twice]))
-    )
+        assert found[name] == pytest.approx(getattr(sklearn, f"{name}_score")(LABEL, flagged))
 
 
 def test_ndcg_equals_scikit_learn_by_request() -> None:
@@ -80,11 +73,10 @@ def test_equal_scores_rank_by_chance_whatever_the_rows_order() -> None:
 def test_one_class_alone_is_undefined_not_wrong() -> None:
     none = np.zeros(10, dtype=np.int64)
     curve = Curve.of(none, SCORE[:10])
-    assert np.isnan(roc_auc(curve))
-    assert np.isnan(average_precision(curve))
+    assert np.isnan(roc_auc(*curve.counts()))
+    assert np.isnan(average_precision(*curve.counts()))
     assert best_threshold(none, SCORE[:10]) == 0.5
     assert len(ndcg(none, SCORE[:10], none)[0]) == 0
-    assert np.isnan(roc_auc(Curve.of(none[:0], SCORE[:0])))
 
 
 def test_the_best_threshold_has_the_best_f1() -> None:
@@ -96,9 +88,10 @@ def test_the_best_threshold_has_the_best_f1() -> None:
 def test_calibration_error_of_the_truth_is_small_and_of_half_the_truth_is_not() -> None:
     truth = RNG.beta(2, 8, 40_000)
     label = (RNG.random(40_000) < truth).astype(np.int64)
-    ones = np.ones(40_000)
-    assert calibration_error(label, truth, calibration_bins(truth), ones) < 0.01
-    assert calibration_error(label, truth / 2, calibration_bins(truth / 2), ones) == pytest.approx(
-        0.1, abs=0.01
-    )
+    assert error_of(label, truth) < 0.01
+    assert error_of(label, truth / 2) == pytest.approx(0.1, abs=0.01)
     assert len(np.unique(calibration_bins(np.full(100, 0.3)))) == 1
+
+
+def error_of(label: np.ndarray, probability: np.ndarray) -> float:
+    return calibration_error(np.bincount(calibration_bins(probability), probability - label), len(label))

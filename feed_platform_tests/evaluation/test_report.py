@@ -16,13 +16,24 @@ from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import train
 from feed_platform.settings import Settings
+from feed_platform_tests.learning.homes import NewHome
 from feed_platform_tests.learning.synthetic import FEED, fill_lake, synthetic_frame
 
 
-def published(home: Settings, **frame: float) -> list[Published]:
-    fill_lake(home, synthetic_frame(**{"rows": 5_000, **frame}))
+def published(home: Settings, rate: float = -1.5) -> list[Published]:
+    fill_lake(home, synthetic_frame(5_000, rate=rate))
     train(home, FEED, RankerConfig(rounds=60), Launch("run-1", "train"))
     return publish_reports(home)
+
+
+@pytest.fixture(scope="module")
+def shared(new_home: NewHome) -> Settings:
+    return new_home()
+
+
+@pytest.fixture(scope="module")
+def reports(shared: Settings) -> list[Published]:
+    return published(shared)
 
 
 def evaluations(home: Settings) -> pl.DataFrame:
@@ -30,29 +41,30 @@ def evaluations(home: Settings) -> pl.DataFrame:
         return con.sql("from training.evaluations").pl()
 
 
-def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(home: Settings) -> None:
-    done = published(home)[0]
+def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
+    shared: Settings, reports: list[Published]
+) -> None:
+    done = reports[0]
     page = done.path.read_text()
     assert verdict(done.found[0]).sentence.split(",")[0] in page
     assert not re.search(r"<script|<link|<img|\bsrc=|@import|url\((?!#)", page)
     assert page.count("<svg") == len(re.findall(r"</svg>", page)) >= 4
-    numbers = evaluations(home).filter(model_version=done.found[0].version.version, slice="all")
+    numbers = evaluations(shared).filter(model_version=done.found[0].version.version, slice="all")
     assert {"constant", "popularity", "logistic", "xgboost", "bayes"} == set(numbers["model"])
     losses = dict(numbers.filter(metric="log_loss").select("model", "value").iter_rows())
     assert losses["bayes"] < min(losses["logistic"], losses["xgboost"]) < losses["constant"]
-    logged = registry.client(home).get_run(done.found[0].version.run_id).data.metrics
+    logged = registry.client(shared).get_run(done.found[0].version.run_id).data.metrics
     assert logged["test_logistic_log_loss"] == losses["logistic"]
 
 
-def test_evaluating_again_replaces_the_rows(home: Settings) -> None:
-    published(home)
-    before = evaluations(home).drop("evaluated_at").sort(pl.all())
-    publish_reports(home)
-    assert evaluations(home).drop("evaluated_at").sort(pl.all()).equals(before)
+def test_evaluating_again_replaces_the_rows(shared: Settings, reports: list[Published]) -> None:
+    before = evaluations(shared).drop("evaluated_at").sort(pl.all())
+    publish_reports(shared)
+    assert evaluations(shared).drop("evaluated_at").sort(pl.all()).equals(before)
 
 
-def test_headroom_is_most_of_what_the_truth_allows(home: Settings) -> None:
-    found = published(home)[0].found[0]
+def test_headroom_is_most_of_what_the_truth_allows(reports: list[Published]) -> None:
+    found = reports[0].found[0]
     assert 0.7 < found.headroom["log_loss"].value < 1
     assert found.parts["test"][0] == found.gaps["log_loss"].n
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
+from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import FeedError, Objective
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
@@ -12,66 +14,75 @@ from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import Outcome, train
 from feed_platform.settings import Settings
+from feed_platform_tests.learning.homes import NewHome
 from feed_platform_tests.learning.synthetic import FEED, fill_lake, synthetic_frame
 
 CONFIG = RankerConfig(rounds=60)
 
 
-def train_in(home: Settings, run_id: str = "run-1", **frame: float) -> Outcome:
-    fill_lake(home, synthetic_frame(**{"rows": 4_000, **frame}))
-    return train(home, FEED, CONFIG, Launch(run_id, "train"))
+def train_in(home: Settings, rate: float = -1.5) -> Outcome:
+    fill_lake(home, synthetic_frame(3_000, rate=rate))
+    return train(home, FEED, CONFIG, Launch("run-1", "train"))
 
 
-def test_the_champion_is_served_as_it_was_trained(home: Settings) -> None:
-    outcome = train_in(home)
-    champion = registry.champion(home)
+@pytest.fixture(scope="module")
+def shared(new_home: NewHome) -> Settings:
+    return new_home()
+
+
+@pytest.fixture(scope="module")
+def outcome(shared: Settings) -> Outcome:
+    return train_in(shared)
+
+
+def test_the_champion_is_served_as_it_was_trained(shared: Settings, outcome: Outcome) -> None:
+    champion = registry.champion(shared)
     assert champion == outcome.champion
-    assert champion is not None
-    folder = registry.export_bundle(home, champion.version)
+    folder = registry.export_bundle(shared, champion.version)
     bundle = Bundle.load(folder)
     bundle.self_test()
-    trained = outcome.trained.bundles[champion.kind]
-    matrix = outcome.data.test.matrix
+    trained, matrix = outcome.trained.bundles[champion.kind], outcome.data.test.matrix
     assert (bundle.probabilities(matrix)["click"] == trained.probabilities(matrix)["click"]).all()
-    assert folder == home.models / champion.bundle
+    assert folder == shared.models / champion.bundle
 
 
-def test_models_beat_the_rate_and_the_reason_says_by_what(home: Settings) -> None:
-    trained = train_in(home).trained
+def test_models_beat_the_rate_and_the_reason_says_by_what(outcome: Outcome) -> None:
+    trained = outcome.trained
     assert set(trained.bundles) == {"constant", "popularity", "logistic", "xgboost"}
     assert trained.losses["xgboost"] < 0.8 * trained.losses["constant"]
     assert trained.best in trained.reason
     assert f"{trained.losses['constant']:.5f}" in trained.reason
 
 
-def test_one_mlflow_run_per_launch_with_its_numbers(home: Settings) -> None:
-    outcome = train_in(home)
-    tracking = registry.client(home)
+def test_one_mlflow_run_per_launch_with_its_numbers(shared: Settings, outcome: Outcome) -> None:
+    tracking = registry.client(shared)
     run = tracking.get_run(outcome.champion.run_id)
     assert run.data.tags["dagster_run_id"] == "run-1"
     assert run.info.status == "FINISHED"
     assert run.data.params["lake_version"] == "1"
     assert run.data.metrics["validation_log_loss_xgboost"] == outcome.trained.losses["xgboost"]
-    assert {file.path for file in tracking.list_artifacts(run.info.run_id)} >= {
-        "bundles",
-        "plots",
-        "features.json",
-    }
+    logged = {file.path for file in tracking.list_artifacts(run.info.run_id)}
+    assert logged >= {"bundles", "plots", "features.json"}
 
 
-def test_training_again_on_the_same_rows_registers_nothing_new(home: Settings) -> None:
-    first = train_in(home)
-    again = train(home, FEED, CONFIG, Launch("run-2", "train"))
-    assert again.champion == first.champion
-    assert len(registry.versions(home)) == 1 + (first.challenger is not None)
-
-
-def test_nothing_is_pickled(home: Settings) -> None:
-    train_in(home)
-    files = [path for path in (home.root / "mlflow").rglob("*") if path.is_file()]
+def test_nothing_is_pickled(shared: Settings, outcome: Outcome) -> None:
+    files = [path for path in (shared.root / "mlflow").rglob("*") if path.is_file()]
     assert len(files) > 8
     assert not [path for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".cloudpickle"}]
     assert not [path for path in files if _starts_as_pickle(path)]
+
+
+def test_training_again_on_the_same_rows_registers_nothing_new(shared: Settings, outcome: Outcome) -> None:
+    known = registry.versions(shared)
+    again = train(shared, FEED, CONFIG, Launch("run-2", "train"))
+    assert again.champion == outcome.champion
+    assert registry.versions(shared) == known
+
+
+def test_a_version_that_is_not_there_is_named_with_those_that_are(shared: Settings, outcome: Outcome) -> None:
+    with pytest.raises(FeedError, match="no model version 99: there are 1"):
+        registry.set_champion(shared, "99")
+    assert registry.champion(shared) == outcome.champion
 
 
 def test_without_positives_the_rate_is_the_champion(home: Settings) -> None:
@@ -84,7 +95,7 @@ def test_without_positives_the_rate_is_the_champion(home: Settings) -> None:
 
 
 def test_an_objective_without_events_does_not_stop_the_others(home: Settings) -> None:
-    fill_lake(home, synthetic_frame(4_000))
+    fill_lake(home, synthetic_frame(2_000))
     both = FEED.model_copy(
         update={"objectives": (Objective(event="click"), Objective(event="like", weight=2))}
     )
@@ -94,13 +105,8 @@ def test_an_objective_without_events_does_not_stop_the_others(home: Settings) ->
 
 
 def test_a_failed_training_is_marked_and_moves_no_alias(home: Settings) -> None:
-    frame = synthetic_frame(2_000)
-    constant = [
-        name for name in frame.columns if name.endswith(("24h", "7d", "position", "week", "day", "hours"))
-    ]
-    fill_lake(
-        home, frame.with_columns(frame[name].clip(1, 1) for name in constant if frame[name].dtype.is_float())
-    )
+    ones = [pl.lit(1.0, pl.Float32).alias(name) for name in feature_names(FEED)]
+    fill_lake(home, synthetic_frame(2_000).with_columns(ones))
     with pytest.raises(FeedError, match="differ in their features"):
         train(home, FEED, CONFIG, Launch("run-1", "train"))
     assert registry.champion(home) is None

@@ -50,7 +50,9 @@ def import_(
     ] = None,
     as_history: Annotated[
         bool,
-        typer.Option("--as-history", help="Accept history below the seal; run the job build_features after it."),
+        typer.Option(
+            "--as-history", help="Accept history below the seal; run the job build_features after it."
+        ),
     ] = False,
 ) -> None:
     """Import a log of your own through a mapping file. The same input twice changes nothing."""

@@ -2,18 +2,28 @@
 
 import dagster as dg
 
-from feed_platform.partitions import DAYS_TAG, OPEN_DAYS
+from feed_platform.partitions import every_day, open_days
 
 GROUPS = dg.AssetSelection.groups
 
+# Launched without a choice of partitions, a job takes every day of the feed.
 ingest = dg.define_asset_job(
-    "ingest", GROUPS("interactions"), description="Import the feed's sources and the service's logs."
+    "ingest",
+    GROUPS("interactions"),
+    description="Import the feed's sources and the service's logs.",
+    tags=every_day(),
 )
 build_features = dg.define_asset_job(
-    "build_features", GROUPS("features"), description="Build the features and publish the online snapshot."
+    "build_features",
+    GROUPS("features"),
+    description="Build the features and publish the online snapshot.",
+    tags=every_day(),
 )
 train = dg.define_asset_job(
-    "train", GROUPS("learning", "evaluation"), description="Training table, baselines and ranker, report."
+    "train",
+    GROUPS("learning", "evaluation"),
+    description="Training table, baselines and ranker, report.",
+    tags=every_day(),
 )
 deploy = dg.define_asset_job(
     "deploy", GROUPS("serving"), description="Bring the champion up on Ray Serve, or swap it in."
@@ -23,8 +33,10 @@ refresh = dg.define_asset_job(
     "refresh",
     GROUPS("interactions", "features"),
     description="Import the logs, build the open days, seal, publish the snapshot.",
-    tags={DAYS_TAG: OPEN_DAYS},
+    tags=open_days(),
 )
-whole_line = dg.define_asset_job("whole_line", dg.AssetSelection.all(), description="Every asset, in order.")
+whole_line = dg.define_asset_job(
+    "whole_line", dg.AssetSelection.all(), description="Every asset, in order.", tags=every_day()
+)
 
 JOBS = (ingest, build_features, train, deploy, drift, refresh, whole_line)

@@ -1,5 +1,6 @@
 """Daily partitions: the UTC days of `known_at`, from the feed's start to its open day."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -9,32 +10,44 @@ from feed_platform.lake import Lake, now
 from feed_platform.settings import Settings
 
 DAY = timedelta(days=1)
-DAYS_TAG, OPEN_DAYS = "feed/days", "open"
+DAY_FORMAT = "%Y-%m-%d"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def daily_partitions() -> dg.DailyPartitionsDefinition:
     """The current home's days; the last 30 where there is no home yet."""
     settings = Settings()
     if not feed_path(settings).exists():
-        return dg.DailyPartitionsDefinition(f"{datetime.now(UTC) - 30 * DAY:%Y-%m-%d}", end_offset=1)
+        return dg.DailyPartitionsDefinition(f"{datetime.now(UTC) - 30 * DAY:{DAY_FORMAT}}", end_offset=1)
     feed = load_feed(settings)
     if feed.clock == "live":
         return dg.DailyPartitionsDefinition(feed.start_at, end_offset=1)
     return dg.DailyPartitionsDefinition(feed.start_at, end_date=_open_day(settings, feed) + DAY)
 
 
-def days_of(context: dg.AssetExecutionContext, settings: Settings, feed: Feed) -> tuple[datetime, datetime]:
-    """The run's days as [first day's start, last day's end).
+def days_of(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
+    """The run's days as [first day's start, last day's end)."""
+    window = context.partition_time_window
+    return window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
 
-    A run without a partition takes every day of the feed, or with the tag `feed/days: open`
-    the days since the last good build: all that has come since is known in them.
-    """
-    if context.has_partition_key or context.has_partition_key_range:
-        window = context.partition_time_window
-        return window.start.replace(tzinfo=None), window.end.replace(tzinfo=None)
-    only_open = context.run.tags.get(DAYS_TAG) == OPEN_DAYS
-    first = _last_built_day(settings, feed) if only_open else feed.start_at
-    return first, _open_day(settings, feed) + DAY
+
+def every_day() -> dict[str, str]:
+    """Run tags that name every day of the current home's feed; none where there is no home yet."""
+    return _tags(lambda settings, feed: feed.start_at)
+
+
+def open_days() -> dict[str, str]:
+    """Run tags that name the days since the last good build: all that has come since is known in them."""
+    return _tags(_last_built_day)
+
+
+def _tags(first_day: Callable[[Settings, Feed], datetime]) -> dict[str, str]:
+    settings = Settings()
+    if not (feed_path(settings).exists() and Lake.of(settings).exists()):
+        return {}
+    feed = load_feed(settings)
+    first, last = first_day(settings, feed), _open_day(settings, feed)
+    return {RANGE_START: f"{first:{DAY_FORMAT}}", RANGE_END: f"{last:{DAY_FORMAT}}"}
 
 
 def _last_built_day(settings: Settings, feed: Feed) -> datetime:

@@ -15,16 +15,15 @@ from feed_platform.settings import Settings
 STEP_DONE = re.compile(
     r"STEP_SUCCESS - Finished execution of step \"(?P<step>[^\"]+)\" in (?P<time>[^.]+\.?\d*\w*)"
 )
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-def run_job(settings: Settings, job: str, tags: Mapping[str, str], config: Mapping[str, Any]) -> None:
+def run_job(settings: Settings, job: str, config: Mapping[str, Any]) -> None:
     """Run `dagster job execute` on this home; its whole output goes to `<home>/demo.log`.
 
     Raises:
         FeedError: the run failed; names the log.
     """
-    command = job_command(settings, job, tags, config)
+    command = job_command(settings, job, config)
     log = settings.root / "demo.log"
     with (
         log.open("a") as out,
@@ -45,13 +44,10 @@ def run_job(settings: Settings, job: str, tags: Mapping[str, str], config: Mappi
         raise FeedError(f"the Dagster job {job} failed: see {log}")
 
 
-def job_command(
-    settings: Settings, job: str, tags: Mapping[str, str], config: Mapping[str, Any]
-) -> list[str]:
+def job_command(settings: Settings, job: str, config: Mapping[str, Any]) -> list[str]:
     """The `dagster job execute` command line of a job."""
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "job", "execute", "-j", job]
     command += ["-m", "feed_platform.definitions"]
-    command += ["--tags", json.dumps(dict(tags))] if tags else []
     return command + (["-c", _config_file(settings, config)] if config else [])
 
 

@@ -1,21 +1,19 @@
 """The demo, stage by stage."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
 
 from rich.console import Console
 
-from feed_platform.demo.dagster_run import RANGE_END, RANGE_START, run_job
+from feed_platform.demo.dagster_run import run_job
 from feed_platform.demo.open_bandit import show_verdict
 from feed_platform.demo.preflight import check_machine
 from feed_platform.demo.story import show_models, show_ranking, show_way
 from feed_platform.demo.traffic import connect, recent_posts, send_traffic, some_users
-from feed_platform.feed import Feed, SimulatorSource, feed_path, load_feed
+from feed_platform.feed import SimulatorSource, feed_path
 from feed_platform.home import port_base, prepare_home
-from feed_platform.lake import Lake, now
+from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
 USERS, CANDIDATES = 200, 60
@@ -33,19 +31,21 @@ def run_demo(settings: Settings) -> None:
     console.print(f"[bold]Feed platform demo[/] in {settings.root}: {check_machine(settings.root)}")
     _check_ports(settings)
     with _stage(console, "1/5  a simulated month: raw rows, features, models, report, service, drift"):
-        _whole_line(settings, _simulated(settings), {})
+        _prepare_simulated(settings)
+        run_job(settings, "whole_line", {})
     with _stage(console, f"2/5  {USERS} people open their feed: rank requests, then feedback"):
         lake = Lake.of(settings)
         before = _raw_rows(lake)
         with connect(settings) as client:
             answers = send_traffic(client, some_users(lake, USERS), recent_posts(lake, CANDIDATES))
     with _stage(console, "3/5  refresh: the service's logs come back as raw rows and features"):
-        run_job(settings, "refresh", {}, {})
+        run_job(settings, "refresh", {})
     impressions, engagements = (after - then for after, then in zip(_raw_rows(lake), before, strict=True))
     console.print(f"     {impressions} new impressions and {engagements} new engagements in the lake")
     real = settings.model_copy(update={"home": settings.root.with_name(settings.root.name + "-open-bandit")})
     with _stage(console, "4/5  a real log: Open Bandit, 60,000 impressions of a fashion shop"):
-        _whole_line(real, _open_bandit(real), NO_DEPLOYMENT)
+        _import_open_bandit(real)
+        run_job(real, "whole_line", NO_DEPLOYMENT)
     console.print("5/5  results")
     show_ranking(console, lake, answers[0])
     console.print("\nThe simulated feed's models. Bayes is the limit: the true click probabilities.")
@@ -56,30 +56,19 @@ def run_demo(settings: Settings) -> None:
     console.print(f"\nDone in {time.monotonic() - began:.0f} s. [bold]make stop[/] ends the service.")
 
 
-def _simulated(settings: Settings) -> Feed:
+def _prepare_simulated(settings: Settings) -> None:
     from feed_platform.interactions.sources import init_simulated_feed
 
     prepare_home(settings)
-    return (
-        load_feed(settings)
-        if feed_path(settings).exists()
-        else init_simulated_feed(settings, SimulatorSource())
-    )
+    if not feed_path(settings).exists():
+        init_simulated_feed(settings, SimulatorSource())
 
 
-def _open_bandit(settings: Settings) -> Feed:
+def _import_open_bandit(settings: Settings) -> None:
     from feed_platform.interactions.mapping import import_mapping, open_bandit_mapping
 
     prepare_home(settings)
     import_mapping(settings, open_bandit_mapping())
-    return load_feed(settings)
-
-
-def _whole_line(settings: Settings, feed: Feed, config: Mapping[str, Any]) -> None:
-    with Lake.of(settings).read() as con:
-        last = now(con, feed) - timedelta(microseconds=1)
-    days = {RANGE_START: f"{feed.start:%Y-%m-%d}", RANGE_END: f"{last:%Y-%m-%d}"}
-    run_job(settings, "whole_line", days, config)
 
 
 def _check_ports(settings: Settings) -> None:

@@ -45,7 +45,7 @@ def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[An
     settings, feed, lake = home.settings, home.feed, home.lake
     with lake.read() as con:
         sealed_until, last = seal(con, feed), find_last_build(con)
-    start, end = days_to_build(days_of(context, settings, feed), feed, sealed_until, last)
+    start, end = days_to_build(days_of(context), feed, sealed_until, last)
     context.log.info(f"building {start:%Y-%m-%d} up to {end:%Y-%m-%d}, sealed until {sealed_until}")
     dbt = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(DBT))
     run_vars = json.dumps(dbt_vars(feed, start, end, sealed_until))

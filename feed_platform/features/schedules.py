@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from feed_platform.partitions import open_days
+
 
 @dg.schedule(
     job_name="refresh",
@@ -9,6 +11,8 @@ import dagster as dg
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Just after `feature_delay`, when the hour that requests are served with has changed.",
 )
-def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """One run an hour, however often the tick fires."""
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}")
+def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run an hour, however often the tick fires; none before the first import."""
+    if not open_days():
+        return dg.SkipReason("no feed yet: import a log (feed import MAPPING)")
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags=open_days())

@@ -34,7 +34,7 @@ DESCRIPTIONS = {
 def raw_interactions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
     """Import the run's days of each source, then the logs, and close the past; again, nothing new."""
     settings, feed, lake = home.settings, home.feed, home.lake
-    ingested = ingest_sources(settings, lake, feed, *days_of(context, settings, feed))
+    ingested = ingest_sources(settings, lake, feed, *days_of(context))
     rows = _row_counts(lake)
     for key in DESCRIPTIONS:
         found = {"dagster/row_count": rows[key], "lake_version": ingested.lake_version}

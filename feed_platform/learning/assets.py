@@ -33,8 +33,8 @@ class TrainingConfig(dg.Config, RankerConfig):
 )
 def training_examples(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Add the impressions that matured on the run's days."""
-    settings, feed = home.settings, home.feed
-    start, end = days_of(context, settings, feed)
+    feed = home.feed
+    start, end = days_of(context)
     written = write_examples(home.lake, feed, start, end)
     return dg.MaterializeResult(
         metadata={

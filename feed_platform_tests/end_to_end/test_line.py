@@ -20,7 +20,8 @@ from feed_platform.settings import Settings
 TINY = SimulatorSource(days=8, users=60, posts_per_day=8, requests_per_day=60)
 BUILT = """
 select table_schema || '.' || table_name from information_schema.tables
-where table_catalog = 'lake' and table_type = 'BASE TABLE' and table_schema in ('raw', 'features', 'marts', 'training')
+where table_catalog = 'lake' and table_type = 'BASE TABLE'
+  and table_schema in ('raw', 'features', 'marts', 'training')
   and table_name not in ('contract', 'seals', 'builds', 'evaluations') order by 1
 """
 
@@ -37,7 +38,7 @@ def _home(folder: Path) -> Settings:
 def _kill_at(settings: Settings, step: str) -> None:
     """Run the line and kill it with -9 as soon as a step has started."""
     run = subprocess.Popen(
-        job_command(settings, "whole_line", {}, NO_DEPLOYMENT),
+        job_command(settings, "whole_line", NO_DEPLOYMENT),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -81,12 +82,12 @@ def test_a_line_killed_at_every_stage_ends_with_the_same_tables(tmp_path: Path) 
     undisturbed, killed = _home(tmp_path / "undisturbed"), _home(tmp_path / "killed")
     reader = _Reader(Lake.of(undisturbed))
     reader.start()
-    run_job(undisturbed, "whole_line", {}, NO_DEPLOYMENT)
+    run_job(undisturbed, "whole_line", NO_DEPLOYMENT)
     reader.done.set()
     reader.join()
     for step in ("raw", "dbt", "training__examples", "training__model"):
         _kill_at(killed, step)
-    run_job(killed, "whole_line", {}, NO_DEPLOYMENT)
+    run_job(killed, "whole_line", NO_DEPLOYMENT)
     expected, found = _tables(undisturbed), _tables(killed)
     assert reader.failure is None and reader.reads > 3
     assert expected.keys() == found.keys() and len(expected) > 10

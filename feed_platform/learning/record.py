@@ -9,6 +9,8 @@ from feed_platform.learning.splits import Split
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+TAG = "training_record"
+
 
 @dataclass(frozen=True)
 class TrainingRecord:
@@ -34,6 +36,3 @@ class TrainingRecord:
         """The record that a training run left."""
         data = json.loads(registry.get_run(run_id).data.tags[TAG])
         return cls(**{**data, "split": Split.from_json(data["split"]), "notes": tuple(data["notes"])})
-
-
-TAG = "training_record"

@@ -12,7 +12,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 class Settings(BaseSettings):
     """Where and how one feed runs. What the feed *is* stands in its `feed.toml`."""
 
-    model_config = SettingsConfigDict(env_prefix="FEED_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FEED_", env_ignore_empty=True, frozen=True)
 
     home: Path = Field(Path(".feed"), description="The feed's folder: lake, registry, snapshots, logs.")
     lake_catalog: str | None = Field(None, description="DuckLake catalog; default: SQLite in the home.")

@@ -11,9 +11,9 @@ from raw.impressions i left join raw.engagements e using (impression_id)
 group by 1, 2 order by 1, 2
 """
 COMPARED = """
-select model, value, low, high from training.evaluations
-where split = 'test' and slice = 'all' and metric = 'roc_auc'
-  and evaluated_at = (select max(evaluated_at) from training.evaluations)
+select model, value, low, high, n from training.evaluations
+where split = 'test' and slice = 'all' and metric = 'roc_auc' and model_version = '1'
+order by value
 """
 
 
@@ -27,12 +27,11 @@ def show_verdict(console: Console, lake: Lake) -> None:
         table.add_row(surface, policy, f"{n:,}", str(clicks), f"{clicks / n:.2%}  [{low:.2%}, {high:.2%}]")
     console.print("\nThe real log: two policies that ran in three campaigns of a shop")
     console.print(table)
-    for model, value, low, high in compared:
-        if low is not None:
-            console.print(f"  {model:<24} test ROC AUC {value:.3f}  [{low:.3f}, {high:.3f}]")
+    for model, value, low, high, n in compared:
+        console.print(f"  {model:<12} ROC AUC {value:.3f}  [{low:.3f}, {high:.3f}] on {n:,} test impressions")
     console.print(
-        "Verdict: 10,000 impressions with some 40 clicks per campaign prove little. Where the intervals\n"
-        "overlap, no policy and no model is shown to be better than another; the whole log has 26M rows."
+        "Verdict: 10,000 impressions with some 40 clicks per campaign prove little. Where intervals overlap,\n"
+        "no policy and no model is shown to be better than another; the whole log has 26 million rows."
     )
 
 

@@ -26,7 +26,7 @@ def run_demo(settings: Settings) -> None:
     Raises:
         FeedError: disk, memory, ports or a stage; the message says which and what to do.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     console.print(f"[bold]Feed platform demo[/] in {settings.root}: {check_machine(settings.root)}")
     _check_ports(settings)
@@ -49,7 +49,7 @@ def run_demo(settings: Settings) -> None:
     console.print("5/5  results")
     show_ranking(console, lake, answers[0])
     console.print("\nThe simulated feed's models. Bayes is the limit: the true click probabilities.")
-    show_models(console, lake)
+    show_models(console, lake, answers[0].answer["model_version"])
     show_way(console, lake, answers[0])
     show_verdict(console, Lake.of(real))
     _where_next(console, settings)

@@ -21,7 +21,8 @@ where list_contains(?, post_id) group by post_id
 NUMBERS = """
 select model, metric, value, low, high, n from training.evaluations
 where split = 'test' and slice = 'all' and metric in ('log_loss', 'roc_auc')
-  and evaluated_at = (select max(evaluated_at) from training.evaluations)
+  and model_version = ?
+order by metric, value
 """
 WAY = """
 select r.served_by, r.model_version, r.features_as_of, c.rank, c.score, i.impression_id, i.position,
@@ -63,11 +64,11 @@ def show_ranking(console: Console, lake: Lake, answered: Answered) -> None:
     )
 
 
-def show_models(console: Console, lake: Lake) -> None:
+def show_models(console: Console, lake: Lake, model_version: str) -> None:
     """The model beside every baseline and the Bayes limit, on test data, with 95 % intervals."""
     table = Table("on the test days", "log loss (less is better)", "ROC AUC (more is better)")
     with lake.read() as con:
-        rows = con.execute(NUMBERS).fetchall()
+        rows = con.execute(NUMBERS, [model_version]).fetchall()
     cells: dict[str, dict[str, str]] = {}
     for model, metric, value, low, high, _ in rows:
         interval = "" if low is None else f"  [{low:.4f}, {high:.4f}]"

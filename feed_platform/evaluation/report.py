@@ -159,7 +159,8 @@ def _rows(found: Evaluation) -> list[dict[str, Any]]:
         for part in found.slices
         for metric, measure in (*part.model.measures().items(), ("log_loss_gap", part.gap))
     ]
-    return [_row(found, *facts) for facts in (*everything, *gaps, *shares, *parts)]
+    at = datetime.now(UTC).replace(tzinfo=None)
+    return [{**_row(found, *facts), "evaluated_at": at} for facts in (*everything, *gaps, *shares, *parts)]
 
 
 def _row(found: Evaluation, model: str, part: str, metric: str, measure: Measure) -> dict[str, Any]:
@@ -171,7 +172,6 @@ def _row(found: Evaluation, model: str, part: str, metric: str, measure: Measure
         "metric": metric_name(found, metric),
         **vars(measure),
         "lake_version": found.record.lake_version,
-        "evaluated_at": datetime.now(UTC).replace(tzinfo=None),
     }
 
 

@@ -1,6 +1,7 @@
 """The process environment that every entry point of the platform needs."""
 
 import os
+import warnings
 
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "true",
@@ -22,3 +23,8 @@ def silence_telemetry() -> None:
     """
     for name, value in {**TELEMETRY_OFF, **NO_PICKLE}.items():
         os.environ.setdefault(name, value)
+
+
+def silence_maturity_warnings() -> None:
+    """Drop Dagster's remarks that a parameter is in beta: pins.txt answers for what runs."""
+    warnings.filterwarnings("ignore", message=r".*is currently in (beta|preview)", append=False)

@@ -30,8 +30,8 @@ def show_verdict(console: Console, lake: Lake) -> None:
     for model, value, low, high, n in compared:
         console.print(f"  {model:<12} ROC AUC {value:.3f}  [{low:.3f}, {high:.3f}] on {n:,} test impressions")
     console.print(
-        "Verdict: 10,000 impressions with some 40 clicks per campaign prove little. Where intervals overlap,\n"
-        "no policy and no model is shown to be better than another; the whole log has 26 million rows."
+        "Verdict: 10,000 impressions with some 40 clicks per campaign prove little. Where intervals\n"
+        "overlap, no policy and no model is shown to be better than another; the whole log has 26M rows."
     )
 
 

@@ -40,11 +40,11 @@ $(INSTALLED): pins.txt pyproject.toml
 	@echo "Installing into $(VENV): about 1.7 GB, two to five minutes"
 	@if command -v uv > /dev/null; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
-		uv pip install --python $(BIN)/python -r pins.txt && \
+		uv pip install --no-deps --python $(BIN)/python -r pins.txt && \
 		uv pip install --quiet --python $(BIN)/python --no-deps -e .; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \
-		$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r pins.txt && \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r pins.txt && \
 		$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .; \
 	fi
 	@touch $(INSTALLED)

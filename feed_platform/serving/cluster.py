@@ -25,7 +25,7 @@ from feed_platform.settings import Settings
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 LEFTOVER_SECONDS = 3.0
-SOCKET_FOLDER_LENGTH = 40  # a socket path ends at 107 characters; Ray adds up to 67 to the folder
+SOCKET_FOLDER_LENGTH = 32  # HAProxy takes socket paths of 97 characters; a node id and a name take 64
 LOG_TAIL = 2_000
 
 Progress = Callable[[str], None]

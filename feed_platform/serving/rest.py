@@ -5,8 +5,11 @@ from typing import Any
 
 import httpx
 
+from feed_platform.feed import FeedError
+
 PATH = "/api/serve/applications/"
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
+SHOWN = 1_500
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,13 @@ class ServeApi:
         """Hand over the whole declarative config.
 
         Raises:
-            httpx.HTTPStatusError: Serve refuses it; the answer says why.
+            FeedError: Serve refuses it; the message says why.
         """
-        self._call("PUT", json=config).raise_for_status()
+        answer = self._call("PUT", json=config)
+        if not answer.is_success:
+            raise FeedError(
+                f"Ray Serve refuses the deployment ({answer.status_code}): {answer.text[-SHOWN:]}"
+            )
 
     def delete(self) -> None:
         """Take every application down."""

@@ -24,6 +24,13 @@ where table_catalog = 'lake' and table_type = 'BASE TABLE'
   and table_schema in ('raw', 'features', 'marts', 'training')
   and table_name not in ('contract', 'seals', 'builds', 'evaluations') order by 1
 """
+KILLS = (
+    ("STEP_START", "raw_interactions"),
+    ("STEP_START", "feature_tables"),
+    ("ASSET_MATERIALIZATION", "features hourly_sums"),
+    ("STEP_START", "training__examples"),
+    ("STEP_START", "training__model"),
+)
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +42,8 @@ def _home(folder: Path) -> Settings:
     return settings
 
 
-def _kill_at(settings: Settings, step: str) -> None:
-    """Run the line and kill it with -9 as soon as a step has started."""
+def _kill_at(settings: Settings, event: str, subject: str) -> None:
+    """Run the line and kill it with -9 as soon as its log tells of an event."""
     run = subprocess.Popen(
         job_command(settings, "whole_line", NO_DEPLOYMENT),
         stdout=subprocess.PIPE,
@@ -46,11 +53,11 @@ def _kill_at(settings: Settings, step: str) -> None:
     )
     assert run.stdout is not None
     for line in run.stdout:
-        if "STEP_START" in line and step in line:
+        if event in line and subject in line:
             os.kill(run.pid, signal.SIGKILL)
             break
     run.stdout.close()
-    assert run.wait() == -signal.SIGKILL, f"the line ended before {step} began"
+    assert run.wait() == -signal.SIGKILL, f"the line ended before {event} {subject}"
 
 
 def _tables(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
@@ -85,8 +92,8 @@ def test_a_line_killed_at_every_stage_ends_with_the_same_tables(tmp_path: Path) 
     run_job(undisturbed, "whole_line", NO_DEPLOYMENT)
     reader.done.set()
     reader.join()
-    for step in ("raw", "dbt", "training__examples", "training__model"):
-        _kill_at(killed, step)
+    for event, subject in KILLS:
+        _kill_at(killed, event, subject)
     run_job(killed, "whole_line", NO_DEPLOYMENT)
     expected, found = _tables(undisturbed), _tables(killed)
     assert reader.failure is None and reader.reads > 3

@@ -19,6 +19,14 @@ TABLES = ("raw.users", "raw.posts", "raw.impressions", "raw.engagements", "truth
 IMPRESSIONS_A_DAY = 250
 
 
+def _range(first: str, last: str) -> dict[str, Any]:
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    return {"tags": {start: first, end: last}}
+
+
+EVERY_DAY = _range("2024-03-07", "2024-03-09")
+
+
 @pytest.fixture
 def feed(home: Settings) -> Feed:
     """A simulated feed of three days that ended yesterday, March 9."""
@@ -37,11 +45,6 @@ def _materialize(home: Settings, **partitions: str) -> dg.ExecuteInProcessResult
         return dg.materialize(definitions, resources=RESOURCES, instance=instance, **partitions)
 
 
-def _range(first: str, last: str) -> dict[str, Any]:
-    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-    return {"tags": {start: first, end: last}}
-
-
 def _all(home: Settings, sql: str) -> list[tuple[Any, ...]]:
     with Lake.of(home).read() as con:
         return con.execute(sql).fetchall()
@@ -57,12 +60,15 @@ def _impressions(home: Settings) -> list[tuple[str, int]]:
 
 
 def test_the_asset_imports_every_day_once(home: Settings, feed: Feed) -> None:
-    first = _materialize(home)
+    first = _materialize(home, **EVERY_DAY)
     assert first.success
     assert [count for _, count in _impressions(home)] == [IMPRESSIONS_A_DAY] * 3
     before = _tables(home)
     assert all(before.values())
-    results = {event.asset_key.to_user_string(): event for event in _materializations(_materialize(home))}
+    results = {
+        event.asset_key.to_user_string(): event
+        for event in _materializations(_materialize(home, **EVERY_DAY))
+    }
     assert _tables(home) == before
     metadata = {name: value.value for name, value in results["raw/impressions"].metadata.items()}
     assert metadata["dagster/row_count"] == metadata["known"] == 3 * IMPRESSIONS_A_DAY
@@ -71,7 +77,7 @@ def test_the_asset_imports_every_day_once(home: Settings, feed: Feed) -> None:
 
 
 def test_its_checks_pass_on_clean_rows_and_find_a_repeated_one(home: Settings, feed: Feed) -> None:
-    checks = _checks(_materialize(home))
+    checks = _checks(_materialize(home, **EVERY_DAY))
     assert len(checks) == 13 and all(check.passed for check in checks)
     with Lake.of(home).write("break it") as con:
         con.execute("insert into raw.impressions from raw.impressions limit 1")
@@ -80,7 +86,7 @@ def test_its_checks_pass_on_clean_rows_and_find_a_repeated_one(home: Settings, f
         )
     failed = {
         (check.asset_key.path[-1], check.check_name)
-        for check in _checks(_materialize(home))
+        for check in _checks(_materialize(home, **EVERY_DAY))
         if not check.passed
     }
     assert failed == {("impressions", "unique"), ("engagements", "knows_impressions")}
@@ -94,7 +100,7 @@ def test_days_filled_in_one_by_one_give_the_tables_of_the_whole(home: Settings, 
     with Lake.of(home).write("start again") as con:
         for name in TABLES:
             con.execute(f"delete from {name}")
-    _materialize(home, **_range("2024-03-07", "2024-03-09"))
+    _materialize(home, **EVERY_DAY)
     assert _tables(home) == one_by_one
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from feed_platform.features.builds import last_build
 from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Feed, FeedError
 from feed_platform.lake import Lake
@@ -50,7 +51,7 @@ class Part:
 class Dataset:
     """All examples of one lake version and their split.
 
-    `lake_version` is the newest build whose rows are in it, `read_at` the lake version in which
+    `lake_version` is the newest feature build that its rows come from, `read_at` the lake version in which
     the training table was read.
     """
 
@@ -97,7 +98,7 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
     """Read `training.examples` and split it.
 
     Raises:
-        FeedError: there are no examples, or too few days of them.
+        FeedError: there are no features or examples, or too few days of them.
     """
     frame = _read(con)
     if frame is None or frame.is_empty():
@@ -107,7 +108,7 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
         )
     shown = frame["shown_at"]
     split = split_by_time(shown[0], shown[-1], timedelta(seconds=feed.label_window_seconds))
-    return Dataset(frame, feature_names(feed), split, int(str(frame["lake_version"].max())), version_of(con))
+    return Dataset(frame, feature_names(feed), split, last_build(con).lake_version, version_of(con))
 
 
 def reload_dataset(lake: Lake, record: TrainingRecord, features: tuple[str, ...]) -> Dataset:

@@ -62,18 +62,18 @@ def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
 def append_examples(lake: Lake, feed: Feed, frame: pl.DataFrame, version: int) -> int:
     """Check a training frame and add its rows that aren't in the table; returns their number.
 
+    `version`, the lake version that the frame was read at, is kept with the lake's new version.
+
     Raises:
         FeedError: a row breaks the schema: none is written.
     """
-    checked = check_examples(frame, feed).with_columns(
-        matured_day=pl.col("matured_at").dt.date(), lake_version=pl.lit(version, pl.Int64)
-    )
+    checked = check_examples(frame, feed).with_columns(matured_day=pl.col("matured_at").dt.date())
     with lake.read() as con:
         known = _known_ids(con)
     fresh = checked.join(known, on="impression_id", how="anti")
     if fresh.is_empty():
         return 0
-    with lake.write("training examples", {"rows": len(fresh)}) as con:
+    with lake.write("training examples", {"rows": len(fresh), "read_at": version}) as con:
         con.register("fresh", fresh.to_arrow())
         _make_room(con)
         row = con.execute(

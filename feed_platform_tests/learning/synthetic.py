@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
 from feed_platform.features.frame import LABELS
 from feed_platform.feed import Feed
@@ -51,6 +52,8 @@ def fill_lake(settings: Settings, frame: pl.DataFrame, feed: Feed = FEED) -> Non
     """Write the frame's examples, and their truth, into the home's lake."""
     lake = Lake.of(settings)
     append_examples(lake, feed, frame.drop("truth"), 1)
+    with lake.write("a build") as con:
+        record_build(con, 1, feed.start_at)
     with lake.write("truth") as con:
         con.register("frame", frame.select("impression_id", "truth").to_arrow())
         con.execute("insert into truth.impressions select * from frame")

@@ -47,7 +47,7 @@ def show_ranking(console: Console, lake: Lake, answered: Answered) -> None:
     topics = {topic: clicks for topic, clicks in taste}
     for item in answered.answer["items"]:
         topic, created_at = posts.get(item["post_id"], (None, None))
-        why = f"{topics[topic]} clicks on {topic} this week" if topic in topics else "popular or fresh"
+        why = f"{topics[topic]} clicks on its topic" if topic in topics else "popular or fresh"
         table.add_row(
             str(item["rank"]),
             item["post_id"],

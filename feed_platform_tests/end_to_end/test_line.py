@@ -18,20 +18,22 @@ from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
 TINY = SimulatorSource(days=8, users=60, posts_per_day=8, requests_per_day=60)
+# The tables for serving are as of the hour in which they were built, which may have passed between the two.
 BUILT = """
 select table_schema || '.' || table_name from information_schema.tables
 where table_catalog = 'lake' and table_type = 'BASE TABLE'
   and table_schema in ('raw', 'features', 'marts', 'training')
-  and table_name not in ('contract', 'seals', 'builds', 'evaluations') order by 1
+  and table_name not in ('contract', 'seals', 'builds', 'evaluations')
+  and table_name not like 'online_%' order by 1
 """
 KILLS = (
     ("STEP_START", "raw_interactions"),
-    ("STEP_START", "feature_tables"),
     ("ASSET_MATERIALIZATION", "features hourly_sums"),
     ("STEP_START", "training__examples"),
     ("STEP_START", "training__model"),
 )
 
+PAUSE_SECONDS = 0.2
 pytestmark = pytest.mark.slow
 
 
@@ -75,7 +77,7 @@ class _Reader(threading.Thread):
         self.failure: Exception | None = None
 
     def run(self) -> None:
-        while not self.done.is_set():
+        while not self.done.wait(PAUSE_SECONDS):
             try:
                 with self.lake.read() as con:
                     con.execute("select count(*) from raw.impressions").fetchone()
@@ -100,4 +102,4 @@ def test_a_line_killed_at_every_stage_ends_with_the_same_tables(tmp_path: Path) 
     assert expected.keys() == found.keys() and len(expected) > 10
     for name, rows in expected.items():
         assert found[name] == rows, name
-        assert rows or name.startswith("marts.") or name == "features.online_user", f"{name} is empty"
+        assert rows or name.startswith("marts."), f"{name} is empty"

@@ -34,7 +34,7 @@ KILLS = (
 )
 
 PAUSE_SECONDS = 0.2
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 
 def _home(folder: Path) -> Settings:

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from feed_platform.home import prepare_home
 from feed_platform.settings import Settings
+
+# The same examples at every run, however busy the machine is.
+hypothesis_settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+hypothesis_settings.load_profile("steady")
 
 
 @pytest.fixture

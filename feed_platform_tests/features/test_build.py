@@ -95,6 +95,7 @@ def test_features_labels_and_snapshot_equal_a_recomputation(
             }
 
 
+@pytest.mark.slow
 @few_builds
 @given(world=worlds(), data=st.data())
 def test_days_built_one_by_one_as_they_close_equal_one_full_build(

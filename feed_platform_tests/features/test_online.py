@@ -80,6 +80,7 @@ def add_attributes(home: Settings) -> None:
         con.execute("update raw.posts set length = len(author_id) * 1.5 where post_id <> 'p3'")
 
 
+@pytest.mark.slow
 def test_a_snapshot_gives_the_features_that_its_requests_are_trained_on(home: Settings) -> None:
     lake = Lake.of(home)
     posts = [

@@ -7,23 +7,25 @@ from feed_platform.partitions import every_day, open_days
 GROUPS = dg.AssetSelection.groups
 
 # Launched without a choice of partitions, a job takes every day of the feed.
+EVERY_DAY = every_day()
+
 ingest = dg.define_asset_job(
     "ingest",
     GROUPS("interactions"),
     description="Import the feed's sources and the service's logs.",
-    tags=every_day(),
+    tags=EVERY_DAY,
 )
 build_features = dg.define_asset_job(
     "build_features",
     GROUPS("features"),
     description="Build the features and publish the online snapshot.",
-    tags=every_day(),
+    tags=EVERY_DAY,
 )
 train = dg.define_asset_job(
     "train",
     GROUPS("learning", "evaluation"),
     description="Training table, baselines and ranker, report.",
-    tags=every_day(),
+    tags=EVERY_DAY,
 )
 deploy = dg.define_asset_job(
     "deploy", GROUPS("serving"), description="Bring the champion up on Ray Serve, or swap it in."
@@ -36,7 +38,7 @@ refresh = dg.define_asset_job(
     tags=open_days(),
 )
 whole_line = dg.define_asset_job(
-    "whole_line", dg.AssetSelection.all(), description="Every asset, in order.", tags=every_day()
+    "whole_line", dg.AssetSelection.all(), description="Every asset, in order.", tags=EVERY_DAY
 )
 
 JOBS = (ingest, build_features, train, deploy, drift, refresh, whole_line)

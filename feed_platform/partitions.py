@@ -7,9 +7,9 @@ import dagster as dg
 
 from feed_platform.feed import Feed, feed_path, load_feed
 from feed_platform.lake import Lake, now
+from feed_platform.lake.seal import DAY, day_of
 from feed_platform.settings import Settings
 
-DAY = timedelta(days=1)
 DAY_FORMAT = "%Y-%m-%d"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -63,4 +63,4 @@ def _open_day(settings: Settings, feed: Feed) -> datetime:
         return feed.start_at
     with lake.read() as con:
         instant = now(con, feed) - timedelta(microseconds=1 if feed.clock == "log" else 0)
-    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day_of(instant)

@@ -10,10 +10,11 @@ from feed_platform.demo.dagster_run import run_job
 from feed_platform.demo.open_bandit import show_verdict
 from feed_platform.demo.preflight import check_machine
 from feed_platform.demo.story import show_models, show_ranking, show_way
-from feed_platform.demo.traffic import connect, recent_posts, send_traffic, some_users
+from feed_platform.demo.traffic import recent_posts, send_traffic, some_users
 from feed_platform.feed import SimulatorSource, feed_path
 from feed_platform.home import port_base, prepare_home
 from feed_platform.lake import Lake
+from feed_platform.serving.service import check_ports, connect
 from feed_platform.settings import Settings
 
 USERS, CANDIDATES = 200, 60
@@ -29,7 +30,7 @@ def run_demo(settings: Settings) -> None:
     console = Console(highlight=False, soft_wrap=True)
     began = time.monotonic()
     console.print(f"[bold]Feed platform demo[/] in {settings.root}: {check_machine(settings.root)}")
-    _check_ports(settings)
+    check_ports(settings)
     with _stage(console, "1/5  a simulated month: raw rows, features, models, report, service, drift"):
         _prepare_simulated(settings)
         run_job(settings, "whole_line", {})
@@ -69,12 +70,6 @@ def _import_open_bandit(settings: Settings) -> None:
 
     prepare_home(settings)
     import_mapping(settings, open_bandit_mapping())
-
-
-def _check_ports(settings: Settings) -> None:
-    from feed_platform.serving.service import check_ports
-
-    check_ports(settings)
 
 
 def _raw_rows(lake: Lake) -> tuple[int, int]:

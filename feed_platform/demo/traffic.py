@@ -8,9 +8,7 @@ import httpx
 import numpy as np
 
 from feed_platform.feed import FeedError
-from feed_platform.home import port_base
 from feed_platform.lake import Lake
-from feed_platform.settings import Settings
 
 SEEN = 5
 SEED = 7
@@ -36,14 +34,6 @@ def some_users(lake: Lake, count: int) -> list[str]:
 def recent_posts(lake: Lake, count: int) -> list[str]:
     """The newest posts of the feed."""
     return _column(lake, f"select distinct post_id from raw.posts order by post_id desc limit {count}")
-
-
-def connect(settings: Settings) -> httpx.Client:
-    """A client of the home's service, with its token where one is set."""
-    token = settings.api_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-    url = f"http://127.0.0.1:{port_base(settings)}"
-    return httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
 
 
 def send_traffic(client: httpx.Client, users: list[str], posts: list[str]) -> list[Answered]:

@@ -11,7 +11,7 @@ from feed_platform.resources import Home
 
 FIGURES = {
     "calibration": calibration_figure,
-    "precision and recall": precision_recall_figure,
+    "precision recall": precision_recall_figure,
     "slices": slices_figure,
 }
 
@@ -33,11 +33,6 @@ def evaluation_report(context: dg.AssetExecutionContext, home: Home) -> dg.Mater
 
 def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
     found, prefix = done.found[0], f"{done.alias} "
-    figures = {
-        "calibration": calibration_figure,
-        "precision recall": precision_recall_figure,
-        "slices": slices_figure,
-    }
     return {
         f"{prefix}version": dg.MetadataValue.text(f"{found.version.version} ({found.kind})"),
         f"{prefix}verdict": dg.MetadataValue.text(verdict(found).sentence),
@@ -45,7 +40,7 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
         f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
         **{
             f"{prefix}{name}": dg.MetadataValue.md(markdown_image(draw(found), name))
-            for name, draw in figures.items()
+            for name, draw in FIGURES.items()
         },
     }
 

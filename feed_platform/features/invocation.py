@@ -3,15 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from feed_platform.features.builds import Build
 from feed_platform.features.manifest import PROJECT
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
+from feed_platform.lake.seal import DAY, day_of
 from feed_platform.settings import Settings
-
-DAY = timedelta(days=1)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -69,9 +68,5 @@ def days_to_build(
     """
     if last is not None and last.sealed_until == sealed_until:
         return days
-    open_since = _day(last.sealed_until if last else feed.start_at)
-    return min(days[0], open_since), max(days[1], _day(sealed_until) + DAY)
-
-
-def _day(instant: datetime) -> datetime:
-    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+    open_since = day_of(last.sealed_until if last else feed.start_at)
+    return min(days[0], open_since), max(days[1], day_of(sealed_until) + DAY)

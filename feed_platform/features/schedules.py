@@ -13,6 +13,7 @@ from feed_platform.partitions import open_days
 )
 def hourly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run an hour, however often the tick fires; none before the first import."""
-    if not open_days():
+    days = open_days()
+    if not days:
         return dg.SkipReason("no feed yet: import a log (feed import MAPPING)")
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags=open_days())
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags=days)

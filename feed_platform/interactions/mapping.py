@@ -1,6 +1,6 @@
 """`feed import`: a log of one's own through a mapping file."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from feed_platform.interactions.mapping_model import Mapping, check_columns, loa
 from feed_platform.interactions.merge import Days
 from feed_platform.interactions.staging import CLOCK_SKEW
 from feed_platform.lake import Lake
+from feed_platform.lake.seal import DAY
 from feed_platform.settings import Settings
 
-DAY = timedelta(days=1)
 IN_ROW_WINDOW_SECONDS = 60
 SAMPLE = "sample:open_bandit"
 

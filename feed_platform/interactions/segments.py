@@ -61,11 +61,6 @@ class SegmentWriter:
         with self._lock:
             self._pending += HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
-    @property
-    def pending_bytes(self) -> int:
-        """What waits for the next `sync`."""
-        return len(self._pending)
-
     def sync(self) -> None:
         """Write and fsync what was appended; a segment that is large enough is closed.
 

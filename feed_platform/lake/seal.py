@@ -10,6 +10,11 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
+def day_of(instant: datetime) -> datetime:
+    """The start of an instant's UTC day."""
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def now(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
     """What time it is for this feed (UTC, naive).
 
@@ -23,7 +28,7 @@ def now(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
         "union all select known_at from raw.engagements)"
     ).fetchone()
     newest = row[0] if row and row[0] else feed.start_at
-    return newest.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    return day_of(newest) + DAY
 
 
 def seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:

@@ -9,6 +9,7 @@ import polars as pl
 
 from feed_platform.features.frame import recent_frame
 from feed_platform.feed import Feed
+from feed_platform.lake.seal import DAY
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.examples import TABLE as EXAMPLES
@@ -16,7 +17,6 @@ from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.splits import Window
 from feed_platform.settings import Settings
 
-DAY = timedelta(days=1)
 BEGINNING = datetime(1970, 1, 1)
 MOST_DAYS = 7
 NEEDED_ROWS = 500

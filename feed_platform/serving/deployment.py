@@ -91,7 +91,7 @@ def _move(settings: Settings, before: Pointer | None, after: Pointer, progress: 
         _await_replicas(settings, running, after.current)
         ready = time.monotonic() - began
         progress(f"every replica serves version {after.current.version} after {ready:.1f} s")
-        p50, candidates = _verify(settings, running)
+        p50, candidates = _verify(settings)
     except BaseException:  # also where a person interrupts it: half a deployment must not stay
         pointer.write(settings, before)
         raise
@@ -120,14 +120,12 @@ def _refuses(state: dict[str, Any], wanted: Deployed) -> bool:
     return state.get("attempted") == wanted.bundle != state.get("bundle") and bool(state["errors"])
 
 
-def _verify(settings: Settings, running: Cluster) -> tuple[float, int]:
+def _verify(settings: Settings) -> tuple[float, int]:
     """Compare an answer with one computed here; the median of a few warm requests in ms, their size."""
     store = Store(settings)
     store.refresh()
     request = _probe(settings, store.loaded)
-    token = settings.api_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-    with httpx.Client(base_url=running.url, headers=headers, timeout=30, trust_env=False) as client:
+    with service.connect(settings) as client:
         _compare(_ask(client, request), request, store.loaded)
         seconds = [_timed(client, request) for _ in range(WARM_REQUESTS)]
     return statistics.median(seconds) * 1_000, len(request.candidate_ids)

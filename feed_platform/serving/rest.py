@@ -39,10 +39,6 @@ class ServeApi:
                 f"Ray Serve refuses the deployment ({answer.status_code}): {answer.text[-SHOWN:]}"
             )
 
-    def delete(self) -> None:
-        """Take every application down."""
-        self._call("DELETE").raise_for_status()
-
     def _call(self, method: str, **content: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}
         with httpx.Client(base_url=self.base_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:

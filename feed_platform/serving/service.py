@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from feed_platform.feed import FeedError, load_feed
-from feed_platform.home import claim_ports
+from feed_platform.home import claim_ports, port_base
 from feed_platform.serving import cluster, pointer, ports, replica_settings
 from feed_platform.serving.cluster import Cluster, Progress
 from feed_platform.serving.head import RAY_FOLDER
@@ -18,6 +18,7 @@ from feed_platform.settings import Settings
 
 APPLICATION = "feed"
 DEPLOY_SECONDS = 240.0
+REQUEST_SECONDS = 30.0
 POLL_SECONDS = 0.2
 PROXY_TRIES = 20
 LOGGING = {"enable_access_log": False}
@@ -76,6 +77,14 @@ def check_ports(settings: Settings) -> None:
     """
     if Cluster.running(settings) is None:
         claim_ports(settings, ports.FIXED)
+
+
+def connect(settings: Settings) -> httpx.Client:
+    """A client of the home's service, with its token where one is set."""
+    token = settings.api_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    url = f"http://127.0.0.1:{port_base(settings) + Port.HTTP}"
+    return httpx.Client(base_url=url, headers=headers, timeout=REQUEST_SECONDS, trust_env=False)
 
 
 def replicas(settings: Settings, running: Cluster) -> list[dict[str, Any]]:

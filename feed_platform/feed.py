@@ -51,14 +51,19 @@ class MappingSource(Part):
 
 
 Source = Annotated[SimulatorSource | MappingSource, Field(discriminator="kind")]
-AttributeKind = Literal["category", "number"]
+AttributeKind = Literal["category", "number", "list"]
+ContextKind = Literal["category", "number"]
 
 
 class Attributes(Part):
-    """Declared attributes of users and posts: their columns in the raw tables."""
+    """Declared attributes: columns of raw.users and raw.posts, keys of an impression's `context`.
+
+    A `list` holds several categories (genres, hashtags).
+    """
 
     users: dict[str, AttributeKind] = {}
     posts: dict[str, AttributeKind] = {}
+    context: dict[str, ContextKind] = {}
 
 
 class Feed(Part):

@@ -33,6 +33,27 @@ class Batch:
         return frame
 
 
+@dataclass(frozen=True)
+class Relation:
+    """Rows of one raw table as SQL that DuckDB runs: no row passes through Python.
+
+    Attributes:
+        table: the raw table: users, posts, impressions or engagements.
+        sql: a SELECT of the raw table's columns that it fills (VARCHAR where the file holds text,
+            else any type), `_file` (VARCHAR) and `_row` (BIGINT, 1-based, header and blank lines
+            apart); optionally `_problem` (VARCHAR, why a row can't be read) and `_in_row` (BOOLEAN,
+            an engagement that stands inside its impression's row). It may run more than once, always
+            with the same rows.
+        setup: statements to run before it on the import's connection.
+        place: what an error of the SQL names, such as the mapping's input and file.
+    """
+
+    table: str
+    sql: str
+    setup: tuple[str, ...] = ()
+    place: str = ""
+
+
 @dataclass
 class TableCounts:
     """What became of the rows of one table; `reasons` counts the rules that bad rows broke."""

@@ -20,6 +20,7 @@ POLARS_TYPES: dict[str, pl.DataType] = {
     "TIMESTAMP": pl.Datetime("us"),
     "INTEGER": pl.Int32(),
     "DOUBLE": pl.Float64(),
+    "VARCHAR[]": pl.List(pl.String),
 }
 NOT_CAST = {
     "VARCHAR": "is not text",
@@ -27,6 +28,7 @@ NOT_CAST = {
     "TIMESTAMP": "is not a timestamp",
     "INTEGER": "is not an integer",
     "DOUBLE": "is not a number",
+    "VARCHAR[]": "is not a list",
 }
 
 
@@ -89,12 +91,20 @@ def json_text(values: pl.Series) -> pl.Series:
     return pl.Series(values.name, [word if _is_json(word) else None for word in text(values)], pl.String)
 
 
+def words(values: pl.Series) -> pl.Series:
+    """Lists of text: native lists, or text that is a JSON array."""
+    if isinstance(values.dtype, pl.List):
+        return values.cast(pl.List(pl.String), strict=False)
+    return pl.Series(values.name, [_array(word) for word in text(values)], pl.List(pl.String))
+
+
 CASTS: dict[str, Callable[[pl.Series], pl.Series]] = {
     "VARCHAR": text,
     "JSON": json_text,
     "TIMESTAMP": timestamp,
     "INTEGER": integer,
     "DOUBLE": number,
+    "VARCHAR[]": words,
 }
 
 
@@ -128,6 +138,15 @@ def _naive(instants: pl.Series) -> pl.Series:
 
 def _json(value: object) -> str | None:
     return None if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _array(word: str | None) -> list[str] | None:
+    if not _is_json(word):
+        return None
+    value = json.loads(word or "")
+    if not isinstance(value, list) or not all(isinstance(each, str | None) for each in value):
+        return None
+    return value
 
 
 def _is_json(word: str | None) -> bool:

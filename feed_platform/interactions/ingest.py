@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from feed_platform.feed import Feed
-from feed_platform.interactions.batch import RAW_TABLES, Batch, Counts, Mode
+from feed_platform.interactions.batch import RAW_TABLES, Batch, Counts, Mode, Relation
 from feed_platform.interactions.merge import Days, Merge
 from feed_platform.interactions.quarantine import create_rejects
 from feed_platform.interactions.schemas import RAW
@@ -26,7 +26,7 @@ group by 1 order by 1
 def ingest(  # noqa: PLR0913
     lake: Lake,
     feed: Feed,
-    batches: Iterable[Batch],
+    batches: Iterable[Batch | Relation],
     *,
     mode: Mode,
     source: str,
@@ -59,7 +59,7 @@ def ingest(  # noqa: PLR0913
 def ingest_into(
     con: duckdb.DuckDBPyConnection,
     feed: Feed,
-    batches: Iterable[Batch],
+    batches: Iterable[Batch | Relation],
     *,
     mode: Mode,
     source: str,

@@ -16,7 +16,7 @@ PROPENSITY_KINDS = ("marginal", "conditional")
 SET_BY_IMPORT = ("known_at", "source")
 DEFAULTS = {"surface": "home"}
 MAY_LIE_AHEAD = ("removed_at",)
-ATTRIBUTE_TYPES: dict[AttributeKind, str] = {"category": "VARCHAR", "number": "DOUBLE"}
+ATTRIBUTE_TYPES: dict[AttributeKind, str] = {"category": "VARCHAR", "number": "DOUBLE", "list": "VARCHAR[]"}
 
 
 @dataclass(frozen=True)

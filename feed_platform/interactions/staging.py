@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
-from feed_platform.feed import Feed
-from feed_platform.interactions.batch import RAW_TABLES, Batch, Mode
+from feed_platform.feed import Feed, FeedError
+from feed_platform.interactions.batch import RAW_TABLES, Batch, Mode, Relation
 from feed_platform.interactions.checking import check
 from feed_platform.interactions.schemas import RAW, row_schema
 
 CLOCK_SKEW = timedelta(hours=1)
 ABANDONED_SECONDS = 86_400
+CHUNK_ROWS = 100_000
 PREFIX = "import-"
 
 
@@ -53,7 +55,12 @@ class Staging:
 
 @contextmanager
 def staged(
-    folder: Path, feed: Feed, batches: Iterable[Batch], mode: Mode, source: str, imported_at: datetime
+    folder: Path,
+    feed: Feed,
+    batches: Iterable[Batch | Relation],
+    mode: Mode,
+    source: str,
+    imported_at: datetime,
 ) -> Iterator[Staging]:
     """Check all batches and hold their rows in a folder that goes away with the block."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +71,7 @@ def staged(
         schemas = {
             table: row_schema(RAW[table], feed, imported_at + CLOCK_SKEW, earliest) for table in RAW_TABLES
         }
-        for batch in batches:
+        for batch in _frames(batches):
             for table, schema in schemas.items():
                 frame = batch.table(table)
                 if frame is not None:
@@ -74,6 +81,26 @@ def staged(
             if batch.truth is not None:
                 staging.add("truth", "truth", batch.truth)
         yield staging
+
+
+def _frames(batches: Iterable[Batch | Relation]) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, Batch):
+            yield batch
+        else:
+            yield from _chunks(batch)
+
+
+def _chunks(relation: Relation) -> Iterator[Batch]:
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        try:
+            for statement in relation.setup:
+                con.execute(statement)
+            for rows in con.execute(relation.sql).fetch_record_batch(CHUNK_ROWS):
+                yield Batch(**{relation.table: pl.DataFrame(pl.from_arrow(rows))})
+        except duckdb.Error as error:
+            raise FeedError(f"{relation.place or relation.table}: {error}") from error
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -44,12 +44,12 @@ class Lake:
         """Open the lake read-only: the latest version, or a given one.
 
         Raises:
-            FeedError: the home has no lake yet.
+            FeedError: the home has no lake yet, or not this version any more.
         """
         if not self.exists():
             raise FeedError(f"no lake at {self.catalog}: import a log (feed import MAPPING) or run make demo")
         options = ["READ_ONLY"] + ([f"SNAPSHOT_VERSION {version}"] if version is not None else [])
-        with closing(self._attach(options)) as con:
+        with closing(self._open(options, version)) as con:
             check_contract(con)
             yield con
 
@@ -62,8 +62,7 @@ class Lake:
         Commits when the block ends well, else nothing of it is seen. `message` and `extra`
         are kept with the lake's version.
         """
-        with self._lock(), closing(self._attach(self._write_options())) as con:
-            create_tables(con)
+        with self.exclusive() as con:
             con.begin()
             try:
                 yield con
@@ -75,6 +74,13 @@ class Lake:
             except BaseException:
                 con.rollback()
                 raise
+
+    @contextmanager
+    def exclusive(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the lake under the writer lock, each statement a commit of its own: for maintenance."""
+        with self._lock(), closing(self._attach(self._write_options())) as con:
+            create_tables(con)
+            yield con
 
     def exists(self) -> bool:
         """Whether the lake has been created."""
@@ -101,6 +107,17 @@ class Lake:
 
     def _lock(self) -> Any:
         return nullcontext() if self.on_postgres else writer_lock(self.lock_path)
+
+    def _open(self, options: list[str], version: int | None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._attach(options)
+        except duckdb.Error as error:
+            if version is not None and "snapshot" in str(error).lower():
+                raise FeedError(
+                    f"the lake's version {version} is gone, by retention or an erasure: "
+                    "train and evaluate again (dagster job execute -j train)"
+                ) from error
+            raise
 
     def _attach(self, options: list[str]) -> duckdb.DuckDBPyConnection:
         for folder in (self.temp, Path(self.catalog).parent if not self.on_postgres else self.temp):

@@ -59,7 +59,7 @@ class SegmentWriter:
         if not 0 < len(payload) <= PAYLOAD_BYTES:
             raise ValueError(f"a log record has {len(payload)} bytes, 1 to {PAYLOAD_BYTES} are allowed")
         with self._lock:
-            self._pending += HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+            self._pending += pack(payload)
 
     def sync(self) -> None:
         """Write and fsync what was appended; a segment that is large enough is closed.
@@ -110,6 +110,11 @@ class _Segment:
         self._file.close()
         os.rename(self.path, self.path.with_suffix(CLOSED))
         _sync_folder(self.path.parent)
+
+
+def pack(payload: bytes) -> bytes:
+    """A record as it stands in a segment."""
+    return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def read_from(path: Path, offset: int = 0) -> Read:

@@ -1,0 +1,84 @@
+"""Who was erased: a list of salted hashes that imports honour, so that nobody comes back with a file.
+
+The salt is the home's own and lies beside the hashes: tables of common hashes are of no use, but
+whoever has the lake can still test one id after another. What is kept is what a refusal needs.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import duckdb
+
+TABLE = "raw.erased"
+PREFIX = "erased-"
+CREATE = f"create table if not exists {TABLE} (user_hash VARCHAR, salt VARCHAR, erased_at TIMESTAMP)"
+EXISTS = """
+select 1 from duckdb_tables()
+where database_name = 'lake' and schema_name = 'raw' and table_name = 'erased'
+"""
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """The ids that may not come in again, as SHA-256 of the home's salt and the id."""
+
+    salt: str
+    hashes: frozenset[str] = frozenset()
+
+    def __contains__(self, user_id: str | None) -> bool:
+        """Whether this person was erased."""
+        return user_id is not None and bool(self.hashes) and self.hash(user_id) in self.hashes
+
+    def hash(self, user_id: str) -> str:
+        """The id's salted hash (64 hex digits)."""
+        return hashlib.sha256((self.salt + user_id).encode()).hexdigest()
+
+    def pseudonym(self, user_id: str) -> str:
+        """What stands for the person where something of others hangs on them: a post's author."""
+        return PREFIX + self.hash(user_id)[:32]
+
+
+def suppression(con: duckdb.DuckDBPyConnection) -> Suppression:
+    """The lake's list; empty, with a fresh salt, where nobody was erased yet."""
+    rows = con.execute(f"select user_hash, salt from {TABLE}").fetchall() if _exists(con) else []
+    salt = rows[0][1] if rows else secrets.token_hex(16)
+    return Suppression(salt, frozenset(user_hash for user_hash, _ in rows))
+
+
+def suppress(con: duckdb.DuckDBPyConnection, user_ids: Collection[str]) -> Suppression:
+    """Put people on the list, each once, inside the caller's write transaction; the list after it."""
+    con.execute(CREATE)
+    known = suppression(con)
+    new = sorted({known.hash(user_id) for user_id in user_ids} - known.hashes)
+    for user_hash in new:
+        con.execute(f"insert into {TABLE} values (?, ?, now()::timestamp)", [user_hash, known.salt])
+    return Suppression(known.salt, known.hashes | frozenset(new))
+
+
+def erased_filter(con: duckdb.DuckDBPyConnection, column: str = "user_id") -> str:
+    """SQL that is true of rows that may come in: their `column` names nobody who was erased.
+
+    Just `true` where nobody was, so that an import pays only for what it needs.
+
+    Example:
+        >>> con.execute(f"select * from staged where {erased_filter(con)}")     # doctest: +SKIP
+    """
+    known = suppression(con)
+    if not known.hashes:
+        return "true"
+    return f"({column} is null or sha256('{known.salt}' || {column}) not in (select user_hash from {TABLE}))"
+
+
+def erased_author(con: duckdb.DuckDBPyConnection, column: str = "author_id") -> str:
+    """SQL of an author's id, for those who were erased their pseudonym: their posts stay as they are."""
+    known = suppression(con)
+    if not known.hashes:
+        return column
+    pseudonym = f"'{PREFIX}' || left(sha256('{known.salt}' || {column}), 32)"
+    return f"case when {erased_filter(con, column)} then {column} else {pseudonym} end"
+
+
+def _exists(con: duckdb.DuckDBPyConnection) -> bool:
+    return con.execute(EXISTS).fetchone() is not None

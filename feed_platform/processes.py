@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 POLL_SECONDS = 0.1
-_STATE, _SESSION, _STARTED = 0, 3, 19  # fields of /proc/<pid>/stat after the command, see proc(5)
+_STATE, _PARENT, _SESSION, _STARTED = 0, 1, 3, 19  # fields of /proc/<pid>/stat after the command, see proc(5)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,33 @@ def of_session(session: int, folder: Path) -> list[Process]:
     Both, since the kernel may give a dead leader's number to another session.
     """
     return [process for process in _mine() if _session(process) == session and _works_in(process, folder)]
+
+
+def of_environment(name: str, value: str, programs: frozenset[str]) -> list[Process]:
+    """This user's processes of some programs, started with a variable; not this one or its parents."""
+    wanted = f"{name}={value}".encode()
+    family = set(_ancestors(os.getpid()))
+    return [
+        process
+        for process in _mine()
+        if process.pid not in family
+        and wanted in _words(process, "environ")
+        and any(Path(os.fsdecode(word)).name in programs for word in _words(process, "cmdline"))
+    ]
+
+
+def _words(process: Process, file: str) -> list[bytes]:
+    try:
+        return (PROC / str(process.pid) / file).read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid:
+        yield pid
+        fields = _stat(pid)
+        pid = int(fields[_PARENT]) if fields else 0
 
 
 def _mine() -> Iterator[Process]:

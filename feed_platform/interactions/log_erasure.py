@@ -134,7 +134,8 @@ def _request_ids(
     query = "select request_id from serving.requests where list_contains($user_ids, user_id)"
     imported = con.execute(query, {"user_ids": list(user_ids)}).fetchall()
     logged = (record for record in _records(settings, "requests") if record.user_id in user_ids)
-    return frozenset({row[0] for row in imported} | {record.request_id for record in logged}) - {None}
+    found = {row[0] for row in imported} | {record.request_id for record in logged}
+    return frozenset(request_id for request_id in found if request_id is not None)
 
 
 def _rewrite(kind: str, path: Path, theirs: Theirs, imported_bytes: int) -> Rewrite:

@@ -1,5 +1,7 @@
 with impressions as (
-    select * from {{ ref("stg_impressions") }} where {{ in_run_days("known_day") }}
+    select *
+    from {{ ref("stg_impressions") }}
+    where {{ in_run_days("known_day") }} and {{ is_somebodys("impression_id") }}
 ),
 
 requests as (

@@ -15,6 +15,7 @@ with known_impressions as (
     where
         known_at >= date '{{ var("start_day") }}' - {{ maturing_days }}
         and known_at < date '{{ var("end_day") }}'
+        and {{ is_somebodys("impression_id") }}
 ),
 
 matured_impressions as (

@@ -1,0 +1,5 @@
+"""Erasing people from a home: lake, logs, snapshots, reports, databases; and the proof that it worked."""
+
+from feed_platform.erasure.run import Plan, Report, erase, plan
+
+__all__ = ["Plan", "Report", "erase", "plan"]

@@ -4,13 +4,15 @@ import json
 import os
 import shutil
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
 
-from feed_platform.feed import FeedError, load_feed
+from feed_platform.feed import FeedError, SimulatorSource, load_feed
+from feed_platform.options import mirroring
 from feed_platform.settings import Settings
 
 app = typer.Typer(
@@ -185,6 +187,37 @@ def stop() -> None:
     settings = Settings()
     stop_ui(settings)
     stop_service(settings, progress=typer.echo)
+
+
+@app.command()
+@mirroring(SimulatorSource, without=("kind",))
+def simulate(
+    source: SimulatorSource,
+    out: Annotated[Path, typer.Option(help="New folder for Parquet files and their mapping.yaml.")],
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: ends yesterday.")
+    ] = None,
+    slates: Annotated[
+        bool | None, typer.Option(help="Requests and candidates too; default: up to 5 million candidates.")
+    ] = None,
+) -> None:
+    """Write a simulated log whose truth is known; docs/simulator.md says what each option does."""
+    from rich.console import Console
+
+    from feed_platform.interactions.simulator.export import write_log
+
+    first = start.date() if start else datetime.now(UTC).date() - timedelta(days=source.days)
+    ranked = source.days * source.requests_per_day * source.candidates
+    with_slates = ranked <= 5_000_000 if slates is None else slates
+    with Console(stderr=True).status("simulating") as shown:
+        rows = write_log(
+            out,
+            source,
+            first,
+            with_slates=with_slates,
+            progress=lambda day, rows: shown.update(f"{day}: {rows:,} impressions"),
+        )
+    print(f"{rows:,} impressions: feed import {out / 'mapping.yaml'}")
 
 
 @app.command()

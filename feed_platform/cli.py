@@ -43,7 +43,9 @@ def main() -> None:
 
 @app.command("import")
 def import_(
-    mapping: Annotated[Path, typer.Argument(help="Mapping file (YAML) that describes the log.")],
+    mapping: Annotated[
+        Path | None, typer.Argument(help="Mapping file (YAML) that describes the log: docs/import.md.")
+    ] = None,
     mode: Annotated[
         Literal["history", "live"] | None,
         typer.Option(
@@ -56,24 +58,66 @@ def import_(
             "--as-history", help="Accept history below the seal; run the job build_features after it."
         ),
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what an import would do and what is missing; write nothing.")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of mapping files.")] = False,
 ) -> None:
     """Import a log of your own through a mapping file. The same input twice changes nothing."""
-    from rich.console import Console
+    from feed_platform.interactions.mapping_file import mapping_schema
 
+    if schema:
+        print(mapping_schema(), end="")
+    elif mapping is None:
+        raise FeedError("name a mapping file: feed import MAPPING (docs/import.md says what it holds)")
+    elif check:
+        _check_mapping(mapping, mode)
+    else:
+        _import_mapping(mapping, mode, as_history)
+
+
+def _import_mapping(mapping: Path, mode: Literal["history", "live"] | None, as_history: bool) -> None:
     from feed_platform.home import prepare_home
     from feed_platform.interactions.mapping import import_mapping
+    from feed_platform.progress import reading
 
     settings = Settings()
     prepare_home(settings)
-    with Console(stderr=True).status(f"reading {mapping}") as shown:
+    with reading() as progress:
         counts = import_mapping(
-            settings,
-            mapping,
-            mode=mode,
-            as_history=as_history,
-            progress=lambda file, rows: shown.update(f"{file}: {rows:,} rows"),
+            settings, mapping, mode=mode, as_history=as_history, progress=progress, note=_to_stderr
         )
     print(counts)
+
+
+def _check_mapping(mapping: Path, mode: Literal["history", "live"] | None) -> None:
+    from feed_platform.interactions.mapping_check import check_mapping
+    from feed_platform.progress import reading
+
+    with reading() as progress:
+        found = check_mapping(Settings(), mapping, mode=mode, progress=progress)
+    print(found)
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+@app.command()
+def export(
+    table: Annotated[str, typer.Argument(help="A table of the lake, for example raw.impressions.")],
+    form: Annotated[Literal["csv", "parquet"], typer.Option("--format", help="Of the file.")] = "csv",
+    where: Annotated[str | None, typer.Option(help="SQL condition of the rows.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; default: standard output (csv).")
+    ] = None,
+) -> None:
+    """Write a table of the lake to a file."""
+    from feed_platform.lake import Lake
+    from feed_platform.lake.export import export_table
+
+    rows = export_table(Lake.of(Settings()), table, form, out, where)
+    _to_stderr(f"{rows:,} rows")
 
 
 @app.command()

@@ -102,11 +102,17 @@ class SimulatorSource(Part):
 
 
 class MappingSource(Part):
-    """The user's own log, described by a mapping file."""
+    """The user's own log, described by a mapping file.
+
+    `excluded` counts the rows that each rule of the mapping left out; `sampled_negatives` says how
+    impressions were made for a log without any.
+    """
 
     kind: Literal["mapping"] = "mapping"
     path: str
     mode: Literal["history", "live"] = "live"
+    excluded: dict[str, int] | None = None
+    sampled_negatives: dict[str, int] | None = None
 
 
 Source = Annotated[SimulatorSource | MappingSource, Field(discriminator="kind")]

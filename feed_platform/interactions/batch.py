@@ -73,12 +73,13 @@ class TableCounts:
 
 @dataclass
 class Counts:
-    """What an import did, by table; printable."""
+    """What an import did, by table; printable. `excluded` counts the rows that each rule left out."""
 
     users: TableCounts = field(default_factory=TableCounts)
     posts: TableCounts = field(default_factory=TableCounts)
     impressions: TableCounts = field(default_factory=TableCounts)
     engagements: TableCounts = field(default_factory=TableCounts)
+    excluded: Counter[str] = field(default_factory=Counter, init=False)
 
     def table(self, name: str) -> TableCounts:
         """The counts of one raw table."""
@@ -92,4 +93,5 @@ class Counts:
             if counts.read:
                 lines.append(f"{name:12} {counts}")
                 lines += [f"{'':12} {n:>7,} x {reason}" for reason, n in counts.reasons.most_common()]
+        lines += [f"{'excluded':12} {n:>7,} x {rule}" for rule, n in self.excluded.most_common()]
         return "\n".join(lines) or "no rows"

@@ -241,9 +241,6 @@ def simulate(
     start: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: ends yesterday.")
     ] = None,
-    slates: Annotated[
-        bool | None, typer.Option(help="Requests and candidates too; default: up to 5 million candidates.")
-    ] = None,
 ) -> None:
     """Write a simulated log whose truth is known; docs/simulator.md says what each option does."""
     from rich.console import Console
@@ -251,14 +248,11 @@ def simulate(
     from feed_platform.interactions.simulator.export import write_log
 
     first = start.date() if start else datetime.now(UTC).date() - timedelta(days=source.days)
-    ranked = source.days * source.requests_per_day * source.candidates
-    with_slates = ranked <= 5_000_000 if slates is None else slates
     with Console(stderr=True).status("simulating") as shown:
         rows = write_log(
             out,
             source,
             first,
-            with_slates=with_slates,
             progress=lambda day, rows: shown.update(f"{day}: {rows:,} impressions"),
         )
     print(f"{rows:,} impressions: feed import {out / 'mapping.yaml'}")

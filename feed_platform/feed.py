@@ -50,6 +50,7 @@ class Outage(Part):
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+MOST_CANDIDATES_KEPT = 5_000_000
 LogPolicy = Literal["popularity", "softmax", "uniform"]
 
 
@@ -71,6 +72,9 @@ class SimulatorSource(Part):
     policy: LogPolicy = Field("popularity", description="How the log's slates were ranked.")
     temperature: float = Field(1.0, gt=0, description="Of the policy: small is greedy, large is uniform.")
     exploration: Share = Field(0.3, description="Share of uniform choice mixed into the policy.")
+    slates: bool | None = Field(
+        None, description="Keep requests with all candidates; default: up to 5 million candidates."
+    )
     click_rate: float | None = Field(
         None, gt=0, lt=1, description="Clicks per impression of people, e.g. 0.037; default: about 0.1."
     )
@@ -91,6 +95,12 @@ class SimulatorSource(Part):
     concept_drift: Share = Field(0.5, description="Share of each taste that moves to another topic.")
     data_drift_day: int | None = Field(None, ge=0, description="Day from which users and posts are others.")
     data_drift: Share = Field(0.5, description="Strength of the data drift.")
+
+    @property
+    def keeps_slates(self) -> bool:
+        """Whether whole rankings belong to the log."""
+        ranked = self.days * self.requests_per_day * self.candidates
+        return ranked <= MOST_CANDIDATES_KEPT if self.slates is None else self.slates
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

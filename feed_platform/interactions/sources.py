@@ -9,7 +9,13 @@ from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.log_import import LogCounts, import_logs
 from feed_platform.interactions.mapping import import_mapping
 from feed_platform.interactions.merge import Days
-from feed_platform.interactions.simulator import SIMULATOR_ATTRIBUTES, simulate_day
+from feed_platform.interactions.simulator import (
+    SIMULATOR_ATTRIBUTES,
+    arrivals,
+    simulate_day,
+    simulated_slates,
+    store_slates,
+)
 from feed_platform.lake import Lake, as_of_now, seal
 from feed_platform.lake.connection import version_of
 from feed_platform.lake.seal import DAY, move_seal
@@ -83,15 +89,27 @@ def _ingest_source(
 ) -> Counts:
     if isinstance(source, MappingSource):
         return import_mapping(settings, source.path, mode=source.mode, days=days, imported_at=at)
-    numbers = _simulated_days(source, feed, days, at)
+    return _ingest_simulated(lake, feed, source, days, at)
+
+
+def _ingest_simulated(lake: Lake, feed: Feed, source: SimulatorSource, days: Days, at: datetime) -> Counts:
+    name, numbers = f"simulator-{source.seed}", _simulated_days(source, feed, days, at)
+    if source.keeps_slates and numbers:
+        with lake.write(f"import slates of {name}", {"imported_at": at}) as con:
+            for number in numbers:
+                store_slates(con, simulated_slates(source, feed.start, number), at)
+    if source.mode == "live":
+        batches = arrivals(source, feed.start, days[0], min(days[1], at))
+        return ingest(lake, feed, batches, mode="live", source=name, imported_at=at)
     batches = (simulate_day(source, feed.start, number) for number in numbers)
-    name = f"simulator-{source.seed}"
     return ingest(lake, feed, batches, mode="history", source=name, imported_at=at) if numbers else Counts()
 
 
 def _simulated_days(source: SimulatorSource, feed: Feed, days: Days, at: datetime) -> range:
-    """The simulated days that begin in [start, end) and have ended."""
+    """The simulated days that begin in [start, end); of a history those that have ended."""
     first, past_last = ((min(day, at) - feed.start_at) // DAY for day in days)
+    if source.mode == "live":
+        past_last += 1
     return range(max(first, 0), min(past_last, source.days))
 
 

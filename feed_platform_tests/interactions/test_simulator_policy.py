@@ -1,6 +1,6 @@
 """Logging policies: slates happen as often as their propensities say, and may be evaluated off-policy."""
 
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import polars as pl
@@ -113,9 +113,11 @@ def test_slates_hold_what_was_shown_and_all_that_it_was_chosen_from() -> None:
 def test_slates_are_stored_once(home: Settings) -> None:
     lake = Lake.of(home)
     slates = simulated_slates(SMALL, START, 1)
-    for expected in (150, 0):
-        with lake.write("slates", {}) as con:
-            assert store_slates(con, slates) == expected
+    noon, midnight = datetime(2026, 3, 2, 12), datetime(2026, 3, 3)
+    morning = int((slates.requests["requested_at"] < noon).sum())
+    for until, expected in ((noon, morning), (noon, 0), (midnight, 150 - morning)):
+        with lake.write("slates") as con:
+            assert store_slates(con, slates, until) == expected
     with lake.read() as con:
         stored = con.sql(
             "select count(*), count(distinct request_id), min(known_at = requested_at), "

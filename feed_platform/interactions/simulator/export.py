@@ -21,17 +21,14 @@ def write_log(
     folder: Path,
     source: SimulatorSource,
     start: date,
-    *,
-    with_slates: bool = False,
     progress: Callable[[date, int], None] = lambda day, rows: None,
 ) -> int:
     """Write `TABLE/DAY.parquet` for each raw table and the truth, `mapping.yaml` and `bots.txt`.
 
-    Memory is bounded by a day.
+    A source that keeps slates also gives the tables `requests` and `candidates`. Memory is bounded by a day.
 
     Args:
         folder: new or empty.
-        with_slates: write the tables `requests` and `candidates` too.
         progress: called after each day with the number of impressions so far.
 
     Returns:
@@ -47,7 +44,7 @@ def write_log(
         day = start + timedelta(days=number)
         for name, frame in _tables(batch).items():
             _write(folder, name, day, frame)
-        if with_slates:
+        if source.keeps_slates:
             slates = simulated_slates(source, start, number)
             _write(folder, "requests", day, slates.requests)
             _write(folder, "candidates", day, slates.candidates)

@@ -1,7 +1,7 @@
 """Whole rankings behind the simulated impressions: requests and candidates, for off-policy evaluation."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import duckdb
 import numpy as np
@@ -14,7 +14,8 @@ from feed_platform.interactions.simulator.frames import constant, contexts, post
 SERVED_BY = "log"
 NEW_REQUESTS = """
 create or replace temp table new_requests as
-select distinct request_id from simulated_requests anti join serving.requests using (request_id)
+select request_id from simulated_requests anti join serving.requests using (request_id)
+where requested_at < $until
 """
 INSERT_REQUESTS = """
 insert into serving.requests by name
@@ -69,14 +70,17 @@ def simulated_slates(source: SimulatorSource, start: date, day: int) -> SlateFra
     return SlateFrames(requests, candidates)
 
 
-def store_slates(con: duckdb.DuckDBPyConnection, slates: SlateFrames) -> int:
-    """Insert the requests that the lake doesn't have yet, with their candidates; how many those were.
+def store_slates(con: duckdb.DuckDBPyConnection, slates: SlateFrames, until: datetime) -> int:
+    """Insert requests made before `until` (UTC, naive) that the lake doesn't have yet, with candidates.
 
     Runs on the caller's write transaction; the same slates twice change nothing.
+
+    Returns:
+        The number of requests inserted.
     """
     con.register("simulated_requests", slates.requests)
     con.register("simulated_candidates", slates.candidates)
-    con.execute(NEW_REQUESTS)
+    con.execute(NEW_REQUESTS, {"until": until})
     con.execute(INSERT_REQUESTS)
     con.execute(INSERT_CANDIDATES)
     con.unregister("simulated_requests")

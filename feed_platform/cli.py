@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 serve = typer.Typer(help="The ranking service of this home.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
+lake = typer.Typer(help="The lake of this home.", no_args_is_help=True)
+app.add_typer(lake, name="lake")
 
 
 def main() -> None:
@@ -206,6 +208,41 @@ def serve_status() -> None:
     print(json.dumps(service_status(Settings()), default=str, indent=2))
 
 
+@lake.command("maintain")
+def lake_maintain(
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="How long old versions and imported logs stay.")
+    ] = 30,
+) -> None:
+    """Compact the lake, expire old versions, remove what nothing names. Readers go on."""
+    from feed_platform.upkeep import keep_up
+
+    for line in keep_up(Settings(), timedelta(days=keep_days)).lines():
+        print(line)
+
+
+@app.command("erase-user")
+def erase_user(
+    user_ids: Annotated[
+        list[str] | None, typer.Argument(help="Who; nobody: end an erasure that broke off.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with more ids, one a line.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; change nothing.")] = False,
+) -> None:
+    """Erase people from the lake, its old versions, logs, snapshots and every other file: docs/erasure.md."""
+    from feed_platform.erasure import erase, plan
+    from feed_platform.erasure.people import listed
+
+    people = listed(user_ids or [], file)
+    if dry_run:
+        print("\n".join(plan(Settings(), people).lines()))
+        return
+    report = erase(Settings(), people, progress=typer.echo)
+    print("\n".join(report.lines()))
+    if report.left:
+        sys.exit(1)
+
+
 @app.command()
 def rollback() -> None:
     """Put the previously deployed model back into service."""
@@ -239,15 +276,18 @@ def simulate(
     source: SimulatorSource,
     out: Annotated[Path, typer.Option(help="New folder for Parquet files and their mapping.yaml.")],
     start: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; default: ends yesterday.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day; default: all has arrived by yesterday."),
     ] = None,
 ) -> None:
     """Write a simulated log whose truth is known; docs/simulator.md says what each option does."""
     from rich.console import Console
 
+    from feed_platform.interactions.simulator import days_on_the_way
     from feed_platform.interactions.simulator.export import write_log
 
-    first = start.date() if start else datetime.now(UTC).date() - timedelta(days=source.days)
+    way = timedelta(days=source.days + days_on_the_way(source))
+    first = start.date() if start else datetime.now(UTC).date() - way
     with Console(stderr=True).status("simulating") as shown:
         rows = write_log(
             out,

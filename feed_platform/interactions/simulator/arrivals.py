@@ -34,7 +34,7 @@ def arrivals(source: SimulatorSource, start: date, since: datetime, until: datet
     if source.mode != "live":
         raise FeedError("a history has no time of arrival: give the simulator mode = 'live'")
     first_midnight = datetime.combine(start, datetime.min.time())
-    first = (since - first_midnight) // DAY - _longest_way(source)
+    first = (since - first_midnight) // DAY - days_on_the_way(source)
     last = (until - first_midnight) // DAY
     for day in range(max(first, 0), min(last + 1, source.days)):
         arrived = _arrived(simulate_day(source, start, day), since, until)
@@ -49,13 +49,15 @@ def nights(source: SimulatorSource, start: date) -> Iterator[tuple[datetime, Ite
         FeedError: when batches are taken and the source isn't live.
     """
     begin = datetime.combine(start, datetime.min.time())
-    for number in range(source.days + _longest_way(source)):
+    for number in range(source.days + days_on_the_way(source)):
         since, until = begin + number * DAY, begin + (number + 1) * DAY
         yield until, arrivals(source, start, since, until)
 
 
-def _longest_way(source: SimulatorSource) -> int:
-    """Days after the one on which it happened in which an event may still arrive."""
+def days_on_the_way(source: SimulatorSource) -> int:
+    """Days after the one on which it happened in which an event may still arrive; 0 in a history."""
+    if source.mode == "history":
+        return 0
     waiting = sum(outage.hours for outage in source.outages)
     return ceil((MAX_LATE_HOURS + waiting + (MAX_RETRY_SECONDS + BACKLOG_SECONDS) / 3_600) / 24)
 

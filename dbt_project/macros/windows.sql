@@ -1,114 +1,188 @@
-{# The days back from as_of's day on which a window can begin or end, which are summed by the hour. #}
-{% macro edge_days() -%}
-    {%- set days = [0] -%}
-    {%- for hours in var("windows").values() -%}
-        {%- do days.extend([hours // 24, (hours + 23) // 24]) -%}
-    {%- endfor -%}
-    {{ return(days | unique | sort) }}
+{# How many days back a group's longest window reaches. #}
+{% macro reach_days(group) -%}
+    {{ return(((windows_of(group).values() | max) + 23) // 24) }}
 {%- endmacro %}
 
-{# How many days back the longest window reaches. #}
-{% macro reach_days() -%}
-    {{ return(edge_days() | last) }}
+{# Before a group's features: the first day that a window of the run reaches, as a constant by which
+   the lake leaves older files alone. #}
+{% macro note_first_day_reached() -%}
+    set variable first_day_reached = (
+        select cast(min(as_of) as date) - {{ ((var("window_hours").values() | max) + 23) // 24 }}
+        from {{ ref("impression_spine") }}
+        where {{ in_run_days("known_day") }}
+    )
 {%- endmacro %}
 
 {# Every measure over every window [as_of - window, as_of) for each row of the relation `spine`
-   (known_day, entity_key, as_of): `<measure>_<window>`, 0 where nothing happened. Windows end at
-   as_of and not at the entity's last event, so they decay when it falls silent. Whole days come
-   from daily_sums, the days at a window's edges from hourly_sums; both are met by (key, day), never
-   by time alone, so the work grows with the spine. #}
-{% macro window_sums(group, spine) %}
-    with days_back as (
-        select {{ spine }}.*, days_back, cast(as_of as date) - days_back as day_back
-        from {{ spine }}, (select cast(unnest(range({{ reach_days() + 1 }})) as integer) as days_back)
+   (known_day, entity_key, hour: as_of's): `<measure>_<window>`, 0 where nothing happened, and
+   `last_<event>`, the hour in which it was last known. Windows end at as_of and not at the entity's
+   last event, so they decay when it falls silent.
+
+   Sums and spine lie on one timeline of hours; a window is a range frame on it, so the work grows
+   with both and not with the windows. Over a few days most hours are the start or the end of no
+   window: what lies between two such hours is added up first, which changes no window's sum. #}
+{% macro window_sums(group) %}
+    {%- set is_short = run_days() <= 3 -%}
+    sums as (
+        select
+            entity_key,
+            {{ hour_number("known_hour") }} as hour,
+            {{ measures() | join(", ") }}
+            {%- for event, measure in recency().items() %},
+            case when {{ measure }} > 0 then {{ hour_number("known_hour") }} end as last_{{ event }}
+            {%- endfor %}
+        from {{ ref("hourly_sums") }}
+        where
+            entity_group = '{{ group }}'
+            and known_day >= coalesce(getvariable('first_day_reached'), date '1970-01-01')
+            and known_day < date '{{ var("end_day") }}'
     ),
 
-    pieces as (
-        select days_back.known_day, days_back.entity_key, as_of, known_hour as starts_at,
-            {{ measures() | join(", ") }}
-        from days_back
-        inner join {{ ref("hourly_sums") }} as sums
-            on sums.entity_key = days_back.entity_key and sums.known_day = days_back.day_back
-        where entity_group = '{{ group }}' and days_back in ({{ edge_days() | join(", ") }})
-            and known_hour < as_of
-        union all
-        select days_back.known_day, days_back.entity_key, as_of, cast(sums.known_day as timestamp) as starts_at,
-            {{ measures() | join(", ") }}
-        from days_back
-        inner join {{ ref("daily_sums") }} as sums
-            on sums.entity_key = days_back.entity_key and sums.known_day = days_back.day_back
-        where entity_group = '{{ group }}' and days_back not in ({{ edge_days() | join(", ") }})
-    )
+    {% if is_short -%}
+    cuts as (
+        select distinct unnest([hour {%- for hours in windows_of(group).values() %}, hour - {{ hours }}{% endfor %}]) as cut
+        from spine
+    ),
 
-    select
-        known_day,
-        entity_key,
-        as_of,
-        {%- for window, hours in var("windows").items() %}
-            {%- set is_last_window = loop.last %}
-            {%- for measure in measures() %}
-        cast(coalesce(sum({{ measure }}) filter (where starts_at >= as_of - interval {{ hours }} hour), 0) as bigint)
-            as {{ measure }}_{{ window }}{{ "," if not (is_last_window and loop.last) }}
+    hours as (
+        select hour, coalesce(cut, 0) as cut
+        from (select distinct hour from sums) as hours
+        asof left join cuts on hours.hour >= cuts.cut
+    ),
+
+    needed_sums as (
+        select
+            entity_key,
+            cut as hour,
+            {{- add_measures() }}
+            {%- for event in recency() %},
+            max(last_{{ event }}) as last_{{ event }}
             {%- endfor %}
-        {%- endfor %}
-    from {{ spine }}
-    left join pieces using (known_day, entity_key, as_of)
-    group by known_day, entity_key, as_of
-{% endmacro %}
+        from sums
+        inner join hours using (hour)
+        where entity_key in (select entity_key from spine)
+        group by entity_key, cut
+    ),
+    {%- endif %}
+
+    timeline as (
+        select *, cast(null as date) as known_day from {{ "needed_sums" if is_short else "sums" }}
+        union all by name
+        select entity_key, hour, known_day from spine
+    ),
+
+    framed as (
+        select
+            known_day,
+            entity_key,
+            hour
+            {%- for window in windows_of(group) %}
+                {%- for measure in measures() %},
+            sum(cast({{ measure }} as double)) over last_{{ window }} as {{ measure }}_{{ window }}
+                {%- endfor %}
+            {%- endfor %}
+            {%- for event in recency() %},
+            max(last_{{ event }}) over last_{{ windows_of(group).keys() | last }} as last_{{ event }}
+            {%- endfor %}
+        from timeline
+        window
+            {%- for window, hours in windows_of(group).items() %}
+            last_{{ window }} as (
+                partition by entity_key order by hour range between {{ hours }} preceding and 1 preceding
+            ){{ "," if not loop.last }}
+            {%- endfor %}
+    ),
+
+    windows as (
+        select
+            known_day,
+            entity_key,
+            hour
+            {%- for window in windows_of(group) %}
+                {%- for measure in measures() %},
+            cast(coalesce({{ measure }}_{{ window }}, 0) as bigint) as {{ measure }}_{{ window }}
+                {%- endfor %}
+            {%- endfor %}
+            {%- for event in recency() %},
+            last_{{ event }}
+            {%- endfor %}
+        from framed
+        where known_day is not null
+    )
+{%- endmacro %}
 
 {# A group's features for each (day, entity, hour) that an impression of the run's days needs. #}
 {% macro entity_features(group) %}
 with spine as (
-    select distinct known_day, {{ group }}_key as entity_key, as_of
+    select distinct known_day, {{ group }}_key as entity_key, {{ hour_number("as_of") }} as hour
     from {{ ref("impression_spine") }}
     where {{ in_run_days("known_day") }}
 ),
 
 global_rates as (
-    select known_day, as_of, global_ctr from {{ ref("global_rates") }} where {{ in_run_days("known_day") }}
+    select * exclude (as_of), {{ hour_number("as_of") }} as hour
+    from {{ ref("global_rates") }}
+    where {{ in_run_days("known_day") }}
 ),
 
-sums as (
-    {{ window_sums(group, "spine") }}
+{{ window_sums(group) }},
+
+features as (
+    select
+        known_day,
+        entity_key as {{ group }}_key,
+        {{- feature_columns(group) }}
+        {{ hour_start("hour") }} as as_of
+    from windows
+    left join global_rates using (known_day, hour)
 )
 
-select
-    known_day,
-    entity_key as {{ group }}_key,
-    as_of,
-    {{- feature_columns(group) }}
-from sums
-left join global_rates using (known_day, as_of)
+select {{ with_derived(group) }}
+from features
 {% endmacro %}
 
-{# The spine of the online tables: who was active in the longest window before the seal, and key 0,
-   whose row is everyone else's. #}
-{% macro online_spine(group) %}
-    select distinct cast({{ seal() }} as date) as known_day, entity_key, {{ seal() }} as as_of
-    from {{ ref("hourly_sums") }}
-    where entity_group = '{{ group }}' and known_day >= cast({{ seal() }} as date) - {{ reach_days() }}
-    union
-    select cast({{ seal() }} as date), cast(0 as ubigint), {{ seal() }}
+{# The sums over the windows before the seal of every entity that was active in them, and of key 0,
+   who was not: its row is everyone else's. #}
+{% macro sums_at_seal(group) %}
+    select
+        entity_key,
+        {{ hour_number(seal()) }} as hour
+        {%- for window, hours in windows_of(group).items() %}
+            {%- for measure in measures() %},
+        cast(
+            coalesce(sum({{ measure }}) filter (where known_hour >= {{ seal() }} - interval {{ hours }} hour), 0)
+            as bigint
+        ) as {{ measure }}_{{ window }}
+            {%- endfor %}
+        {%- endfor %}
+        {%- for event, measure in recency().items() %},
+        {{ hour_number("max(known_hour) filter (where " ~ measure ~ " > 0)") }} as last_{{ event }}
+        {%- endfor %}
+    from (
+        select * exclude (entity_group, known_day)
+        from {{ ref("hourly_sums") }}
+        where
+            entity_group = '{{ group }}'
+            and known_day >= cast({{ seal() }} as date) - {{ reach_days(group) }}
+            and known_hour >= {{ seal() }} - interval {{ windows_of(group).values() | max }} hour
+            and known_hour < {{ seal() }}
+        union all by name
+        select cast(0 as ubigint) as entity_key
+    )
+    group by entity_key
 {% endmacro %}
 
 {# A group's features as of the seal. #}
 {% macro online_features(group) %}
-with spine as (
-    {{- online_spine(group) }}
-),
-
-global_rates as (
-    select global_ctr from {{ ref("online_global") }}
-),
-
-sums as (
-    {{ window_sums(group, "spine") }}
+with features as (
+    select
+        entity_key as {{ group }}_key,
+        {{- feature_columns(group) }}
+        {{ seal() }} as as_of
+    from ({{ sums_at_seal(group) }})
+    cross join {{ ref("online_global") }}
 )
 
-select
-    entity_key as {{ group }}_key,
-    as_of,
-    {{- feature_columns(group) }}
-from sums
-cross join global_rates
+select {{ with_derived(group) }}
+from features
 {% endmacro %}

@@ -10,8 +10,9 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from feed_platform.features.builds import find_last_build, record_build
 from feed_platform.features.catalogue import GROUPS
 from feed_platform.features.invocation import child_environment, days_to_build, dbt_vars, environment
-from feed_platform.features.manifest import DBT, PROJECT, prepare_manifest
+from feed_platform.features.manifest import DBT, prepare_manifest
 from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.project import PROJECT
 from feed_platform.lake import seal
 from feed_platform.lake.connection import version_of
 from feed_platform.partitions import daily_partitions, days_of

@@ -6,16 +6,34 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
-from feed_platform.features.on_demand import ON_DEMAND, category_codes, on_demand
-from feed_platform.feed import EVENT_TYPES, AttributeKind, Feed
+from feed_platform.features.catalogue import (
+    GROUPS,
+    attribute_names,
+    context_names,
+    feature_names,
+    stored_names,
+)
+from feed_platform.features.on_demand import (
+    LOCAL_HOUR,
+    ON_DEMAND,
+    as_feature,
+    category_codes,
+    encode,
+    local_hours,
+    match,
+    matches,
+    on_demand,
+)
+from feed_platform.feed import ContextKind, Feed
 
 FACTS = (
     "impression_id",
     "user_id",
     "post_id",
+    "author_id",
     "topic",
     "request_id",
+    "surface",
     "shown_at",
     "as_of",
     "matured_at",
@@ -23,7 +41,12 @@ FACTS = (
     "propensity",
     "policy",
 )
-LABELS = tuple(f"label_{event}" for event in EVENT_TYPES)
+
+
+def label_names(feed: Feed) -> tuple[str, ...]:
+    """The labels of a feed: one for each event type, 1 where such an engagement followed in time."""
+    return tuple(f"label_{event}" for event in feed.event_types)
+
 
 MATURED = """(
             select * from marts.labels
@@ -41,8 +64,8 @@ def training_frame(
 ) -> pl.DataFrame:
     """Impressions that matured in the days [start, end), ordered by (matured_at, impression_id).
 
-    Columns: impression_id, user_id, post_id, topic, request_id, shown_at, as_of, matured_at, position,
-    propensity, policy, `label_<event>` (0 or 1) for each event type, then every name of
+    Columns: impression_id, user_id, post_id, author_id, topic, request_id, surface, shown_at, as_of,
+    matured_at, position, propensity, policy, `label_<event>` (0 or 1) for each event type, then every name of
     `feature_names(feed)` as Float32. `position` is both a fact and a feature and comes once, as Float32.
 
     Args:
@@ -51,9 +74,10 @@ def training_frame(
         start: first day (UTC midnight).
         end: the day after the last one.
     """
-    query = _query(feed, (*FACTS, *LABELS), MATURED, "labels.matured_at, features.impression_id")
+    facts = (*FACTS, *label_names(feed))
+    query = _query(feed, facts, MATURED, "labels.matured_at, features.impression_id")
     rows = con.execute(query, {"start": start, "end": end}).pl()
-    return _with_features(rows, feed).select(list(dict.fromkeys((*FACTS, *LABELS, *feature_names(feed)))))
+    return _with_features(rows, feed).select(list(dict.fromkeys((*facts, *feature_names(feed)))))
 
 
 def recent_frame(
@@ -84,19 +108,32 @@ def _with_features(rows: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         rows["position"].cast(pl.Float64).to_numpy(),
     )
     computed = [pl.Series(name, moments[:, i]) for i, name in enumerate(ON_DEMAND)]
-    attributes = [
-        encode_attribute(rows[f"{owner}_attr_{name}"], kind)
-        for owner, kinds in (("user", feed.attributes.users), ("post", feed.attributes.posts))
-        for name, kind in kinds.items()
-    ]
-    return rows.with_columns(*computed, *attributes)
+    if feed.attributes.time_zone:
+        computed.append(pl.Series(LOCAL_HOUR, local_hours(rows["decided_at"].to_numpy(), _zones(rows, feed))))
+    computed += [_in_context(rows[f"context_{name}"], kind) for name, kind in feed.attributes.context.items()]
+    return rows.with_columns(*computed, *_attribute_features(rows, feed))
 
 
-def encode_attribute(values: pl.Series, kind: AttributeKind) -> pl.Series:
-    """An attribute's values as Float32: a category's code, a number as it is; NaN where it is missing."""
+def _zones(rows: pl.DataFrame, feed: Feed) -> list[str | None]:
+    return rows[f"user_attr_{feed.attributes.time_zone}"].to_list()
+
+
+def _in_context(values: pl.Series, kind: ContextKind) -> pl.Series:
+    """A context key's values, as text, as the numbers that `context_values` makes of them."""
     if kind == "category":
         return pl.Series(values.name, category_codes(values.to_list()))
-    return values.cast(pl.Float32).fill_null(np.nan)
+    return values.cast(pl.Float32, strict=False).fill_null(np.nan)
+
+
+def _attribute_features(rows: pl.DataFrame, feed: Feed) -> list[pl.Series]:
+    declared = feed.attributes
+    users = {name: encode(rows[f"user_attr_{name}"], kind) for name, kind in declared.users.items()}
+    posts = {name: encode(rows[f"post_attr_{name}"], kind) for name, kind in declared.posts.items()}
+    encoded = (*users.values(), *posts.values())
+    names = (*attribute_names("user", declared.users), *attribute_names("post", declared.posts))
+    shared = [pl.Series(f"match_{name}", match(users[name], posts[name])) for name in matches(declared)]
+    features = [pl.Series(name, as_feature(values)) for name, values in zip(names, encoded, strict=True)]
+    return features + shared
 
 
 def versions(table: str, key: str, columns: tuple[str, ...]) -> str:
@@ -108,15 +145,21 @@ def versions(table: str, key: str, columns: tuple[str, ...]) -> str:
 
 def _query(feed: Feed, facts: tuple[str, ...], impressions: str, order: str) -> str:
     """SQL of `facts`, stored features and raw attributes of `impressions`, which has a table `features`."""
-    stored = [f"cast(features.{name} as float) as {name}" for group in GROUPS for name in stored_names(group)]
+    stored = [
+        f"cast(features.{name} as float) as {name}" for group in GROUPS for name in stored_names(group, feed)
+    ]
     owners = (("user", feed.attributes.users), ("post", feed.attributes.posts))
     attributes = [f'{owner}s."{name}" as {owner}_attr_{name}' for owner, names in owners for name in names]
     joins = [_attribute_join(owner, tuple(names)) for owner, names in owners if names]
-    of_labels = {"matured_at", *LABELS}
+    context = [
+        f"""features.context ->> '$."{name}"' as {column}"""
+        for name, column in zip(feed.attributes.context, context_names(feed.attributes), strict=True)
+    ]
+    of_labels = {"matured_at", *label_names(feed)}
     chosen = [f"{'labels' if name in of_labels else 'features'}.{name}" for name in facts]
     moments = ["features.decided_at", "features.created_at"]
     return f"""
-        select {", ".join([*chosen, *moments, *stored, *attributes])}
+        select {", ".join([*chosen, *moments, *context, *stored, *attributes])}
         from {impressions}
         {" ".join(joins)}
         order by {order}"""

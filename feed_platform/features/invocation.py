@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from feed_platform.features.builds import Build
-from feed_platform.features.manifest import PROJECT
+from feed_platform.features.project import PROJECT, rates
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.lake.seal import DAY, day_of
@@ -46,7 +47,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime) -> dict[str, str | int]:
+def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime) -> dict[str, Any]:
     """The vars of a run over the days [start, end)."""
     return {
         "start_day": start.strftime("%Y-%m-%d"),
@@ -55,6 +56,8 @@ def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime)
         "feature_delay_minutes": feed.feature_delay_minutes,
         "label_window_seconds": feed.label_window_seconds,
         "label_delay_seconds": feed.label_delay_seconds,
+        "event_types": list(feed.event_types),
+        "rates": rates(feed),
     }
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from feed_platform.features.project import PROJECT
 from feed_platform.feed import FeedError
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 TARGET = PROJECT / "target"
 SOURCES = ("models", "macros", "tests")
 DBT = Path(sys.executable).with_name("dbt")

@@ -7,7 +7,7 @@ maps one. Row 0 of every keyed array has key 0 and holds what an unknown key get
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,18 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from feed_platform.features.builds import last_build
-from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
-from feed_platform.features.keys import keys, pair_key
-from feed_platform.features.on_demand import on_demand
+from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
+from feed_platform.features.keys import Keys, keys, pair_keys
+from feed_platform.features.on_demand import (
+    as_feature,
+    context_values,
+    local_hours,
+    match,
+    matches,
+    on_demand,
+)
 from feed_platform.features.snapshot_arrays import Arrays, content_hash, read_arrays
-from feed_platform.feed import Feed, write_atomically
+from feed_platform.feed import Attributes, Feed, write_atomically
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
-Keys = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-POPULARITY = "post_ctr_7d"
+Context = Mapping[str, Any]
 KEPT = 3
 
 
@@ -65,10 +71,14 @@ class OnlineSnapshot:
         self.hash: str = manifest["content_hash"]
         self._arrays = arrays
         self._groups = {group: Table(arrays[f"{group}.keys"], arrays[f"{group}.values"]) for group in GROUPS}
-        self._users = Table(arrays["users.keys"], arrays["users.attributes"])
-        self._posts = Table(arrays["posts.keys"], arrays["posts.attributes"])
-        self._topics: list[str | None] = [None, *(str(name, "utf-8") for name in arrays["topics.names"][1:])]
-        self._topic_values = self._groups["topic"].take(keys(self._topics))
+        self._users = Table(arrays["users.keys"], arrays["users.keys"])
+        self._posts = Table(arrays["posts.keys"], arrays["posts.keys"])
+        self._declared = Attributes.model_validate(manifest["attributes"])
+        self.popular_for: str = manifest["popular_for"]
+        self._popularity = self.names.index(manifest["popularity"])
+        self._topics = _texts(arrays["topics.names"])
+        self._topic_keys = keys(self._topics)
+        self._zones = _texts(arrays["zones.names"]) if self._declared.time_zone else []
 
     @classmethod
     def open(cls, folder: Path) -> "OnlineSnapshot":
@@ -87,6 +97,7 @@ class OnlineSnapshot:
         post_ids: Sequence[str],
         at: npt.ArrayLike,
         positions: npt.ArrayLike,
+        context: Context | Sequence[Context] = (),
     ) -> Floats:
         """Every feature of n (user, post) pairs, float32 (n, len(names)) in the order of `names`.
 
@@ -95,25 +106,51 @@ class OnlineSnapshot:
             post_ids: n posts.
             at: when they are shown (UTC, naive): one instant or (n,).
             positions: places in the feed from 1: one number or (n,).
+            context: what the callers know: one for all, or n; empty where nobody says.
         """
-        n, post_keys = len(post_ids), keys(post_ids)
-        posts, user_keys = self._posts.rows(post_keys), keys(user_ids)
-        topics = self._arrays["posts.topic"][posts]
-        blocks = (
-            self._groups["user"].take(user_keys),
-            self._groups["post"].take(post_keys),
-            self._topic_values[topics],
-            self._groups["user_topic"].take(self._pair_keys(user_ids, topics)),
+        post_keys, user_keys = keys(post_ids), np.broadcast_to(keys(user_ids), len(post_ids))
+        posts, users = self._posts.rows(post_keys), self._users.rows(user_keys)
+        blocks = [
+            *self._stored(user_keys, post_keys, posts),
             on_demand(at, self._arrays["posts.created_at"][posts], positions),
-            self._users.take(user_keys),
-            self._posts.values[posts],
-        )
-        features = np.empty((n, len(self.names)), dtype=np.float32)
-        start = 0
-        for block in blocks:
-            features[:, start : start + block.shape[1]] = block
-            start += block.shape[1]
-        return features
+            *self._local_hours(at, users),
+            self._context(context, len(post_ids)),
+            *self._attributes(users, posts),
+        ]
+        features = np.empty((len(post_ids), len(self.names)), dtype=np.float32)
+        return np.concatenate(blocks, axis=1, out=features)
+
+    def _stored(self, user_keys: Keys, post_keys: Keys, posts: Rows) -> list[Floats]:
+        authors = self._arrays["posts.author"][posts]
+        topics = self._topic_keys[self._arrays["posts.topic"][posts]]
+        wanted = {
+            "user": user_keys,
+            "post": post_keys,
+            "author": authors,
+            "topic": topics,
+            "user_topic": pair_keys(user_keys, topics),
+            "user_author": pair_keys(user_keys, authors),
+        }
+        return [self._groups[group].take(wanted[group]) for group in GROUPS]
+
+    def _context(self, context: Context | Sequence[Context], n: int) -> Floats:
+        told = [context] if isinstance(context, Mapping) else context or [{}]
+        values = np.array([context_values(one, self._declared.context) for one in told], dtype=np.float32)
+        return np.broadcast_to(values, (n, len(self._declared.context)))
+
+    def _local_hours(self, at: npt.ArrayLike, users: Rows) -> list[Floats]:
+        if not self._declared.time_zone:
+            return []
+        zones = [self._zones[code] for code in self._arrays["users.zone"][users].tolist()]
+        return [local_hours(at, zones)[:, None]]
+
+    def _attributes(self, users: Rows, posts: Rows) -> list[Floats]:
+        declared = self._declared
+        of_users = {name: self._arrays[f"users.attr.{name}"][users] for name in declared.users}
+        of_posts = {name: self._arrays[f"posts.attr.{name}"][posts] for name in declared.posts}
+        features = [as_feature(values) for values in (*of_users.values(), *of_posts.values())]
+        shared = [match(of_users[name], of_posts[name]) for name in matches(declared)]
+        return [feature[:, None] for feature in features + shared]
 
     def knows_posts(self, post_ids: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Whether each post was known at `as_of` (n,)."""
@@ -122,11 +159,11 @@ class OnlineSnapshot:
     def topics(self, post_ids: Sequence[str]) -> list[str | None]:
         """Each post's topic; None where it or the post is unknown."""
         rows = self._posts.rows(keys(post_ids))
-        return [self._topics[code] for code in self._arrays["posts.topic"][rows]]
+        return [self._topics[code] for code in self._arrays["posts.topic"][rows].tolist()]
 
     def popularity(self, post_ids: Sequence[str]) -> Floats:
-        """Each post's smoothed click rate over 7 days (n,); the prior where the post is unknown."""
-        column = stored_names("post").index(POPULARITY)
+        """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""
+        column = self._popularity - self._groups["user"].values.shape[1]
         return self._groups["post"].take(keys(post_ids))[:, column]
 
     def created_at(self, post_ids: Sequence[str]) -> npt.NDArray[np.datetime64]:
@@ -147,11 +184,10 @@ class OnlineSnapshot:
         is_there[0] = False
         return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][is_there]]
 
-    def _pair_keys(self, user_ids: Sequence[str | None], topics: npt.NDArray[np.int32]) -> Keys:
-        users = user_ids if len(user_ids) == len(topics) else [user_ids[0]] * len(topics)
-        pairs = list(zip(users, topics.tolist(), strict=True))
-        known = {pair: pair_key(pair[0], self._topics[pair[1]]) for pair in set(pairs)}
-        return np.fromiter((known[pair] for pair in pairs), dtype=np.uint64, count=len(pairs))
+
+def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
+    """Names, of which the first one is nobody's."""
+    return [None, *(str(name, "utf-8") for name in names[1:])]
 
 
 def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
@@ -192,6 +228,9 @@ def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) ->
         "schema_hash": content_hash(schema, {}),
         "content_hash": content_hash(f"{as_of.isoformat()} {schema}", arrays),
         "names": names,
+        "popularity": popularity_name(feed),
+        "popular_for": feed.objectives[0].event,
+        "attributes": feed.attributes.model_dump(mode="json"),
         "columns": columns,
     }
 

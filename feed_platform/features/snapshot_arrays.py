@@ -10,7 +10,8 @@ import numpy.typing as npt
 import polars as pl
 
 from feed_platform.features.catalogue import GROUPS, stored_names
-from feed_platform.features.frame import encode_attribute, versions
+from feed_platform.features.frame import versions
+from feed_platform.features.on_demand import encode
 from feed_platform.feed import AttributeKind, Feed
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -18,14 +19,16 @@ NEVER = np.datetime64("NaT", "us")
 
 
 def read_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:
-    """Every array of the snapshot: feature groups, post metadata, user attributes.
+    """Every array of the snapshot: feature groups, post metadata, attributes.
 
     `<group>.keys` uint64 (n,) ascending, `<group>.values` float32 (n, k); `posts.*` and `users.*` in the
-    same way, `topics.names` bytes (t,) that `posts.topic` int32 points into, 0 for none.
+    same way. `posts.author` uint64 is the author's key; `topics.names` bytes (t,) is what `posts.topic`
+    int32 points into, 0 for none, and `zones.names` the same for `users.zone`. `<owner>.attr.<name>` is
+    an encoded attribute.
     """
     arrays: Arrays = {}
     for group in GROUPS:
-        arrays |= _group_arrays(con, group)
+        arrays |= _group_arrays(con, feed, group)
     return arrays | _post_arrays(con, feed, as_of) | _user_arrays(con, feed, as_of)
 
 
@@ -38,42 +41,60 @@ def content_hash(text: str, arrays: Arrays) -> str:
     return digest.hexdigest()[:32]
 
 
-def _group_arrays(con: duckdb.DuckDBPyConnection, group: str) -> Arrays:
-    names = stored_names(group)
+def _group_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, group: str) -> Arrays:
+    names = stored_names(group, feed)
     columns = ", ".join(f"cast({name} as float) as {name}" for name in names)
     rows = con.execute(f"select {group}_key, {columns} from features.online_{group} order by 1").fetchnumpy()
     return {
         f"{group}.keys": rows[f"{group}_key"].astype(np.uint64),
-        f"{group}.values": np.column_stack([rows[name] for name in names]).astype(np.float32),
+        f"{group}.values": _matrix([rows[name] for name in names]),
     }
+
+
+def _matrix(columns: list[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    """Columns beside one another; what is missing is NaN."""
+    values = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
+    for place, column in enumerate(columns):
+        values[:, place] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
+    return values
 
 
 def _post_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:
     kinds = feed.attributes.posts
-    facts = ("topic", "created_at", "removed_at")
+    facts = ("author_id", "topic", "created_at", "removed_at")
     posts = _latest_versions(con, "raw.posts", "post_id", (*facts, *kinds), as_of)
-    topics = posts["topic"].drop_nulls().unique().sort()
-    codes = {topic: code for code, topic in enumerate(topics, start=1)}
+    topics, topic_codes = _names(posts["topic"])
+    authors = posts["author_key"].to_numpy()
     return {
         "posts.keys": _with_unknown(posts["key"].to_numpy(), np.uint64(0)),
         "posts.ids": _with_unknown(_bytes(posts["post_id"]), b""),
-        "posts.topic": _with_unknown(
-            np.array([codes.get(topic, 0) for topic in posts["topic"]], dtype=np.int32), np.int32(0)
-        ),
+        "posts.author": _with_unknown(authors, np.uint64(0)),
+        "posts.topic": topic_codes,
         "posts.created_at": _with_unknown(_times(posts["created_at"]), NEVER),
         "posts.removed_at": _with_unknown(_times(posts["removed_at"]), NEVER),
-        "posts.attributes": _attributes(posts, kinds),
-        "topics.names": _with_unknown(_bytes(topics), b""),
+        "topics.names": topics,
+        **_attributes("posts", posts, kinds),
     }
 
 
 def _user_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:
     kinds = feed.attributes.users
     users = _latest_versions(con, "raw.users", "user_id", tuple(kinds), as_of)
-    return {
+    arrays = {
         "users.keys": _with_unknown(users["key"].to_numpy(), np.uint64(0)),
-        "users.attributes": _attributes(users, kinds),
+        **_attributes("users", users, kinds),
     }
+    if feed.attributes.time_zone:
+        arrays["zones.names"], arrays["users.zone"] = _names(users[feed.attributes.time_zone])
+    return arrays
+
+
+def _names(values: pl.Series) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int32]]:
+    """The distinct names, the unknown one first, and the place of each value's name among them."""
+    names = values.drop_nulls().unique().sort()
+    places = {name: place for place, name in enumerate(names, start=1)}
+    codes = np.array([0, *(places.get(value, 0) for value in values)], dtype=np.int32)
+    return _with_unknown(_bytes(names), b""), codes
 
 
 def _latest_versions(
@@ -81,7 +102,8 @@ def _latest_versions(
 ) -> pl.DataFrame:
     quoted = tuple(f'"{column}"' for column in columns)
     return con.execute(
-        f"""select md5_number_lower({key}) as key, * from ({versions(table, key, quoted)}) as versions
+        f"""select md5_number_lower({key}) as key, {_author_key(columns)} *
+            from ({versions(table, key, quoted)}) as versions
             where known_at < ?
             qualify row_number() over (partition by {key} order by known_at desc) = 1
             order by key""",
@@ -89,11 +111,14 @@ def _latest_versions(
     ).pl()
 
 
-def _attributes(rows: pl.DataFrame, kinds: dict[str, AttributeKind]) -> npt.NDArray[np.float32]:
-    values = np.full((len(rows) + 1, len(kinds)), np.nan, dtype=np.float32)
-    for column, (name, kind) in enumerate(kinds.items()):
-        values[1:, column] = encode_attribute(rows[name], kind).to_numpy()
-    return values
+def _author_key(columns: tuple[str, ...]) -> str:
+    return "coalesce(md5_number_lower(author_id), 0) as author_key," if "author_id" in columns else ""
+
+
+def _attributes(owner: str, rows: pl.DataFrame, kinds: dict[str, AttributeKind]) -> Arrays:
+    """Each attribute's encoded values; the first row is the unknown's."""
+    with_nobody = pl.concat([rows.clear(1), rows]).select(list(kinds))
+    return {f"{owner}.attr.{name}": encode(with_nobody[name], kind) for name, kind in kinds.items()}
 
 
 def _times(column: pl.Series) -> npt.NDArray[np.datetime64]:

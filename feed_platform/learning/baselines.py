@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from feed_platform.features.catalogue import MEASURES, WINDOWS
+from feed_platform.features.catalogue import longest_window
+from feed_platform.features.project import measure_of
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels, Part
 from feed_platform.learning.scorers import (
@@ -29,22 +30,12 @@ def fit_popularity(train: Part, event: str) -> Scorer:
 
     Events that posts have no counter for get the overall rate.
     """
-    counter, window = measure_of(event), WINDOWS[-1]
+    counter, window = measure_of(event), longest_window("post")
     overall = fit_constant(train, event)
     if counter is None:
         return overall
     columns = [train.features.index(f"post_{name}_{window}") for name in (counter, "impressions")]
     return Popularity(columns[0], columns[1], overall.rate, STRENGTH)
-
-
-def measure_of(event: str) -> str | None:
-    """The counter of an event type, if the catalogue has one.
-
-    Example:
-        >>> measure_of("click"), measure_of("dwell")
-        ('clicks', None)
-    """
-    return f"{event}s" if f"{event}s" in MEASURES else None
 
 
 def fit_logistic(train: Part, validation: Part, event: str) -> Logistic:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from feed_platform.features.catalogue import GROUPS, MEASURES, WINDOWS, feature_names
-from feed_platform.features.frame import LABELS
+from feed_platform.features.catalogue import GROUPS, Feature, catalogue
+from feed_platform.features.frame import label_names
+from feed_platform.features.project import definitions, measures, rates
 from feed_platform.feed import Feed, FeedError
 
 if TYPE_CHECKING:
@@ -28,16 +29,13 @@ def examples_schema(feed: Feed) -> "DataFrameSchema":
             **ids,
             **times,
             "propensity": pa.Column(pl.Float64, _between(0, 1), nullable=True),
-            **{name: pa.Column(pl.Int32, pa.Check.isin([0, 1]), coerce=True) for name in LABELS},
-            **{name: _feature(name) for name in feature_names(feed)},
+            **{name: pa.Column(pl.Int32, pa.Check.isin([0, 1]), coerce=True) for name in label_names(feed)},
+            **{feature.name: _feature(feature, feed) for feature in catalogue(feed)},
         },
         checks=[
             _ordered("as_of", "shown_at"),
             _ordered("shown_at", "matured_at", strictly=True),
-            *(
-                _ordered(f"{g}_{m}_{WINDOWS[0]}", f"{g}_{m}_{WINDOWS[-1]}")
-                for g, m in product(GROUPS, MEASURES)
-            ),
+            *(_widening(group, measure) for group, measure in product(GROUPS, measures(feed))),
         ],
     )
 
@@ -66,13 +64,21 @@ def check_examples(frame: pl.DataFrame, feed: Feed) -> pl.DataFrame:
         ) from error
 
 
-def _feature(name: str) -> "Column":
+def _feature(feature: Feature, feed: Feed) -> "Column":
+    """Stored features are counts, rates and times, never negative; attributes may be any number."""
     import pandera.polars as pa
 
-    if "_attr_" in name or name == "post_age_hours":
+    if "_attr_" in feature.name or feature.name.startswith("context_") or feature.name == "post_age_hours":
         return pa.Column(pl.Float32, nullable=True)
-    low, high = RANGES.get(name, (0, 1 if "_ctr_" in name else None))
-    return pa.Column(pl.Float32, _between(low, high), nullable=name == "position")
+    is_rate = any(feature.name.startswith(f"{feature.of}_{rate}_") for rate in rates(feed))
+    low, high = RANGES.get(feature.name, (0, 1 if is_rate else None))
+    return pa.Column(pl.Float32, _between(low, high), nullable=feature.name == "position")
+
+
+def _widening(group: str, measure: str) -> "Check":
+    """What happened in the shortest window happened in the longest one too."""
+    windows = definitions().windows[group]
+    return _ordered(f"{group}_{measure}_{windows[0]}", f"{group}_{measure}_{windows[-1]}")
 
 
 def _between(low: float, high: float | None) -> "Check":

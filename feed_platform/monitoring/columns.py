@@ -6,8 +6,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from feed_platform.features.catalogue import WINDOWS, post_attribute_names, user_attribute_names
-from feed_platform.feed import Feed
+from feed_platform.features.project import definitions
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.ranker import importance
 from feed_platform.learning.scorers import Boosted, Logistic
@@ -58,13 +57,6 @@ def feature_columns(bundle: Bundle, current: pl.DataFrame, reference: pl.DataFra
     return sides.noting(f"Without a value on one side: {', '.join(silent)}.") if silent else sides
 
 
-def category_names(feed: Feed) -> set[str]:
-    """The feature columns that hold codes of categories."""
-    kinds = [*feed.attributes.users.values(), *feed.attributes.posts.values()]
-    names = [*user_attribute_names(feed), *post_attribute_names(feed)]
-    return {name for name, kind in zip(names, kinds, strict=True) if kind == "category"}
-
-
 def add_scores(
     con: duckdb.DuckDBPyConnection, sides: Sides, reference: Reference, fitted: pl.DataFrame
 ) -> Sides:
@@ -94,8 +86,11 @@ def _most_important(weights: dict[str, float], names: list[str]) -> list[str]:
 
 
 def _reach(name: str) -> int:
-    """How far back a feature looks: 0 without a window, then by the windows' length."""
-    return next((reach for reach, window in enumerate(WINDOWS, 1) if name.endswith(f"_{window}")), 0)
+    """How far back a feature looks: 0 without a window, else its hours."""
+    return next(
+        (reach for reach, window in enumerate(definitions().window_hours, 1) if name.endswith(f"_{window}")),
+        0,
+    )
 
 
 def _weights(bundle: Bundle) -> dict[str, float]:

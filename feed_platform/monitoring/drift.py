@@ -6,10 +6,11 @@ from pathlib import Path
 
 import duckdb
 
+from feed_platform.features.catalogue import category_names
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.learning.splits import Window
-from feed_platform.monitoring.columns import add_scores, category_names, feature_columns
+from feed_platform.monitoring.columns import add_scores, feature_columns
 from feed_platform.monitoring.comparison import Columns, Page, compare
 from feed_platform.monitoring.labels import compare_labels
 from feed_platform.monitoring.records import DriftReport, record

@@ -96,6 +96,7 @@ class Routes:
             [row.post_id for row in rows],
             np.array(shown, dtype="datetime64[us]"),
             np.array([row.position for row in rows]),
+            [row.context for row in rows],
         )
         columns = loaded.champion.probabilities(matrix)
         predictions = zip(*(column.tolist() for column in columns.values()), strict=True)

@@ -1,24 +1,36 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.features.keys import PAIR_SEPARATOR, keys
+from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.serving.schemas import Excluded, RankedItem, RankRequest, RankResponse, Tier
 from feed_platform.serving.store import Floats, Loaded, Model
 
 REFERENCE_POSITION = 1
 GREEDY, CERTAIN = "greedy", 1.0
+SEPARATOR = chr(31)
 DECIMALS = 12  # beyond them a sum depends on the rows' order, and equal posts would not tie
 
 Vector = npt.NDArray[np.float64]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who wants which posts in order, when (UTC, naive), and what the caller knows besides."""
+
+    user_id: str | None
+    post_ids: list[str]
+    at: datetime
+    context: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def rank(
         on_failure: told of each tier that failed.
     """
     post_ids, excluded = _without_removed(list(dict.fromkeys(request.candidate_ids)), loaded.snapshot, at)
-    scored = _score(loaded, request.user_id, post_ids, at, on_failure)
+    scored = _score(loaded, Asked(request.user_id, post_ids, at, request.context), on_failure)
     order = in_order(scored.scores, post_ids, request_id)
     return Ranking(request_id, at, request, loaded.snapshot, post_ids, scored, order, excluded)
 
@@ -101,7 +113,7 @@ def in_order(scores: Vector, post_ids: Sequence[str], request_id: str) -> npt.ND
     ranked = scores[order]
     if (ranked[1:] != ranked[:-1]).all():
         return order
-    ties = keys(f"{request_id}{PAIR_SEPARATOR}{post_id}" for post_id in post_ids)
+    ties = keys(f"{request_id}{SEPARATOR}{post_id}" for post_id in post_ids)
     return np.lexsort((ties, -scores))
 
 
@@ -116,14 +128,8 @@ def _without_removed(
     return kept, [Excluded(post_id, "removed") for post_id, is_removed in pairs if is_removed]
 
 
-def _score(
-    loaded: Loaded,
-    user_id: str | None,
-    post_ids: list[str],
-    at: datetime,
-    on_failure: Callable[[Tier], None],
-) -> Scored:
-    for tier, attempt in _tiers(loaded, user_id, post_ids, at):
+def _score(loaded: Loaded, asked: Asked, on_failure: Callable[[Tier], None]) -> Scored:
+    for tier, attempt in _tiers(loaded, asked):
         try:
             scored = attempt()
             if not np.isfinite(scored.scores).all():
@@ -132,27 +138,24 @@ def _score(
         except Exception:
             log.exception("the %s tier failed", tier)
             on_failure(tier)
-    return Scored("recency", np.zeros(len(post_ids)), {})
+    return Scored("recency", np.zeros(len(asked.post_ids)), {})
 
 
-def _tiers(
-    loaded: Loaded, user_id: str | None, post_ids: list[str], at: datetime
-) -> Iterator[tuple[Tier, Callable[[], Scored]]]:
+def _tiers(loaded: Loaded, asked: Asked) -> Iterator[tuple[Tier, Callable[[], Scored]]]:
     snapshot = loaded.snapshot
     if snapshot is None:
         return
     models: list[tuple[Tier, Model | None]] = [("champion", loaded.champion), ("previous", loaded.previous)]
     for tier, model in models:
         if model is not None:
-            yield tier, lambda t=tier, m=model: _by_model(t, m, snapshot, user_id, post_ids, at)  # type: ignore[misc]
-    yield "popularity", lambda: _by_popularity(snapshot, post_ids)
-    yield "recency", lambda: _by_recency(snapshot, post_ids, at)
+            yield tier, lambda t=tier, m=model: _by_model(t, m, snapshot, asked)  # type: ignore[misc]
+    yield "popularity", lambda: _by_popularity(snapshot, asked.post_ids)
+    yield "recency", lambda: _by_recency(snapshot, asked.post_ids, asked.at)
 
 
-def _by_model(
-    tier: Tier, model: Model, snapshot: OnlineSnapshot, user_id: str | None, post_ids: list[str], at: datetime
-) -> Scored:
-    matrix = snapshot.matrix([user_id], post_ids, np.datetime64(at), REFERENCE_POSITION)
+def _by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -> Scored:
+    at = np.datetime64(asked.at)
+    matrix = snapshot.matrix([asked.user_id], asked.post_ids, at, REFERENCE_POSITION, asked.context)
     probabilities = model.probabilities(matrix)
     scores = np.round(model.bundle.score(probabilities), DECIMALS)
     return Scored(tier, scores, probabilities, model.version, matrix)
@@ -160,7 +163,7 @@ def _by_model(
 
 def _by_popularity(snapshot: OnlineSnapshot, post_ids: list[str]) -> Scored:
     rate = snapshot.popularity(post_ids).astype(np.float64)
-    return Scored("popularity", rate, {"click": rate})
+    return Scored("popularity", rate, {snapshot.popular_for: rate})
 
 
 def _by_recency(snapshot: OnlineSnapshot, post_ids: list[str], at: datetime) -> Scored:

@@ -1,14 +1,28 @@
 """What features and labels are, computed from raw rows one by one: slow, plain, and not SQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
 from feed_platform.feed import EVENT_TYPES, Feed
 from feed_platform_tests.features.lake_builds import Engagement, Impression, Post, World
 
-WINDOWS = {"24h": timedelta(hours=24), "7d": timedelta(days=7)}
+SPANS = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "28d": timedelta(days=28),
+}
+WINDOWS = {
+    "user": ("24h", "7d", "28d"),
+    "post": ("1h", "24h", "7d", "28d"),
+    "author": ("24h", "7d", "28d"),
+    "topic": ("24h", "7d", "28d"),
+    "user_topic": ("24h", "7d", "28d"),
+    "user_author": ("24h", "7d", "28d"),
+}
 COUNTED = {
     "impressions": "impression",
     "clicks": "click",
@@ -20,8 +34,18 @@ COUNTED = {
     "follows": "follow",
 }
 MICROSECOND = timedelta(microseconds=1)
-# type, value, known_at, user, post, topic
-Event = tuple[str, float | None, datetime, str | None, str, str | None]
+
+
+class Event(NamedTuple):
+    """An impression or engagement with what its post was when it became known."""
+
+    type: str
+    value: float | None
+    known_at: datetime
+    user: str | None
+    post: str
+    author: str | None
+    topic: str | None
 
 
 class Oracle:
@@ -53,28 +77,29 @@ class Oracle:
         ]
         return max(known, key=lambda version: version[:3])[3] if known else None
 
-    def stored(self, user: str | None, post: str, topic: str | None, as_of: datetime) -> dict[str, float]:
-        """Every stored feature of a user, a post and its topic as of an hour."""
-        is_of: dict[str, Callable[[Event], bool]] = {
-            "user": lambda event: event[3] is not None and event[3] == user,
-            "post": lambda event: event[4] == post,
-            "topic": lambda event: event[5] is not None and event[5] == topic,
-            "user_topic": lambda event: (
-                None not in (event[3], event[5]) and event[3] == user and event[5] == topic
-            ),
-        }
+    def stored(self, user: str | None, post_id: str, post: Post | None, as_of: datetime) -> dict[str, float]:
+        """Every stored feature of a user, a post and its author and topic as of an hour."""
+        about = {"user": user, "post": post_id}
+        about |= {"author": post.author_id if post else None, "topic": post.topic if post else None}
         rate = self._global_rate(as_of)
         features: dict[str, float] = {}
-        for group, belongs in is_of.items():
-            for window, length in WINDOWS.items():
-                inside = [e for e in self.events if as_of - length <= e[2] < as_of and belongs(e)]
+        for group, windows in WINDOWS.items():
+            mine = [
+                event for event in self.events if event.known_at < as_of and _belongs(event, group, about)
+            ]
+            for window in windows:
+                inside = [event for event in mine if event.known_at >= as_of - SPANS[window]]
                 for measure, event_type in COUNTED.items():
-                    features[f"{group}_{measure}_{window}"] = sum(e[0] == event_type for e in inside)
+                    features[f"{group}_{measure}_{window}"] = sum(e.type == event_type for e in inside)
                 features[f"{group}_dwell_ms_{window}"] = sum(
-                    round(e[1] or 0) for e in inside if e[0] == "dwell"
+                    round(e.value or 0) for e in inside if e.type == "dwell"
                 )
                 clicks, shown = (features[f"{group}_{name}_{window}"] for name in ("clicks", "impressions"))
                 features[f"{group}_ctr_{window}"] = np.float32((clicks + 20 * rate) / (shown + 20))
+            for event_type in ("impression", "click"):
+                features[f"{group}_hours_since_{event_type}"] = _hours_since(mine, event_type, as_of)
+        for group in ("user", "post"):
+            features[f"{group}_is_cold"] = int(features[f"{group}_impressions_28d"] == 0)
         return features
 
     def deadline(self, impression: Impression) -> datetime:
@@ -111,15 +136,31 @@ class Oracle:
         )
 
     def _global_rate(self, as_of: datetime) -> float:
-        inside = [event[0] for event in self.events if as_of - WINDOWS["7d"] <= event[2] < as_of]
+        inside = [event.type for event in self.events if as_of - SPANS["7d"] <= event.known_at < as_of]
         return (inside.count("click") + 1) / (inside.count("impression") + 20)
 
     def _events(self) -> Iterator[Event]:
         for shown in self.world.impressions:
-            yield "impression", None, shown.known_at, shown.user_id, shown.post_id, self._topic(shown)
+            yield Event("impression", None, shown.known_at, shown.user_id, shown.post_id, *self._post(shown))
         for done in self.world.engagements:
-            yield done.event_type, done.value, done.known_at, done.user_id, done.post_id, self._topic(done)
+            yield Event(
+                done.event_type, done.value, done.known_at, done.user_id, done.post_id, *self._post(done)
+            )
 
-    def _topic(self, event: Impression | Engagement) -> str | None:
+    def _post(self, event: Impression | Engagement) -> tuple[str | None, str | None]:
         version = self.version(event.post_id, event.known_at)
-        return version.topic if version else None
+        return (version.author_id, version.topic) if version else (None, None)
+
+
+def _belongs(event: Event, group: str, about: dict[str, str | None]) -> bool:
+    """Whether an event is one of the entity's; an entity that isn't known has none."""
+    parts = [(getattr(event, part), about[part]) for part in group.split("_")]
+    return all(one is not None and one == other for one, other in parts)
+
+
+def _hours_since(events: list[Event], event_type: str, as_of: datetime) -> float:
+    """Hours between as_of and the hour of the last such event in 28 days; NaN where there is none."""
+    times = [e.known_at for e in events if e.type == event_type and e.known_at >= as_of - SPANS["28d"]]
+    if not times:
+        return float("nan")
+    return (as_of - max(times).replace(minute=0, second=0, microsecond=0)) / timedelta(hours=1)

@@ -2,33 +2,68 @@
 
 from datetime import date
 
-import yaml
-
-from feed_platform.features.catalogue import GROUPS, MEASURES, WINDOWS, feature_names, stored_names
-from feed_platform.features.manifest import PROJECT
+from feed_platform.features.catalogue import GROUPS, catalogue, feature_names, popularity_name, stored_names
 from feed_platform.features.on_demand import ON_DEMAND
-from feed_platform.feed import EVENT_TYPES, Attributes, Feed
+from feed_platform.features.project import measures
+from feed_platform.feed import Attributes, Feed, Objective
+from feed_platform.settings import Settings
+from feed_platform_tests.features.lake_builds import dbt_build, rows_of
+from feed_platform_tests.features.worlds import SEAL, START
+
+FEED = Feed(
+    start=START.date(),
+    event_types=("dwell", "like", "purchase"),
+    objectives=(Objective(event="purchase"),),
+    attributes=Attributes(
+        users={"country": "category", "tags": "list", "zone": "category"},
+        posts={"length": "number", "tags": "list"},
+        context={"device": "category"},
+        time_zone="zone",
+    ),
+)
 
 
-def test_dbt_builds_what_the_catalogue_names() -> None:
-    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
-    assert tuple(variables["groups"]) == GROUPS
-    assert tuple(variables["windows"]) == WINDOWS
-    assert (*variables["measures"], *variables["totals"]) == MEASURES
-    assert tuple(variables["label_events"]) == EVENT_TYPES
+def test_dbt_builds_what_the_catalogue_names_for_a_feed_of_other_events(home: Settings) -> None:
+    dbt_build(home, FEED, (START, SEAL), SEAL, "--resource-type", "model")
+    assert measures(FEED) == ("impressions", "likes", "purchases", "dwell_ms")
+    stored = [name for group in GROUPS for name in stored_names(group, FEED)]
+    assert _columns(home, "marts", "impression_features")[-len(stored) - 1 : -1] == stored
+    for group in GROUPS:
+        assert _columns(home, "features", f"online_{group}")[1:-1] != []
+        assert set(stored_names(group, FEED)) <= set(_columns(home, "features", f"online_{group}"))
 
 
-def test_the_mart_has_every_stored_column_in_the_catalogues_order() -> None:
-    model = yaml.safe_load((PROJECT / "models/marts/impression_features.yml").read_text())["models"][0]
-    stored = [name for group in GROUPS for name in stored_names(group)]
-    assert [column["name"] for column in model["columns"]][-len(stored) :] == stored
-
-
-def test_declared_attributes_come_last() -> None:
-    feed = Feed(
-        start=date(2026, 1, 1),
-        attributes=Attributes(users={"country": "category"}, posts={"length": "number"}),
+def _columns(home: Settings, schema: str, table: str) -> list[str]:
+    found = rows_of(
+        home,
+        f"(select column_index, column_name from duckdb_columns() where schema_name = '{schema}' "
+        f"and table_name = '{table}' and database_name = 'lake')",
     )
-    names = feature_names(feed)
-    assert len(set(names)) == len(names) == 80 + 4 + 2
-    assert names[-6:] == (*ON_DEMAND, "user_attr_country", "post_attr_length")
+    return [row["column_name"] for row in found]
+
+
+def test_what_a_request_brings_comes_last() -> None:
+    names = feature_names(FEED)
+    assert len(set(names)) == len(names)
+    assert names[-12:] == (
+        *ON_DEMAND,
+        "local_hour",
+        "context_device",
+        "user_attr_country",
+        "user_attr_tags",
+        "user_attr_zone",
+        "post_attr_length",
+        "post_attr_tags",
+        "match_tags",
+    )
+
+
+def test_posts_are_popular_by_the_first_objectives_rate() -> None:
+    assert popularity_name(Feed(start=date(2026, 1, 1))) == "post_ctr_28d"
+    assert popularity_name(FEED) == "post_purchase_rate_28d"
+    assert popularity_name(FEED) in feature_names(FEED)
+
+
+def test_every_feature_says_what_it_is() -> None:
+    for feature in catalogue(FEED):
+        assert feature.definition and feature.null, feature

@@ -7,7 +7,7 @@ import pytest
 
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
-from feed_platform.features.frame import LABELS, training_frame
+from feed_platform.features.frame import label_names, training_frame
 from feed_platform.features.online import OnlineSnapshot, current_snapshot, publish
 from feed_platform.feed import Attributes, Feed, FeedError
 from feed_platform.lake import Lake
@@ -112,7 +112,7 @@ def test_a_snapshot_gives_the_features_that_its_requests_are_trained_on(home: Se
     np.testing.assert_array_equal(served, trained)
 
     assert {str(dtype) for dtype in frame.select(feature_names(FEED)).dtypes} == {"Float32"}
-    assert set(frame.select(LABELS).to_numpy().ravel().tolist()) == {0, 1}
+    assert set(frame.select(label_names(FEED)).to_numpy().ravel().tolist()) == {0, 1}
     assert frame["label_click"].sum() > 50
     assert_describes_what_it_holds(snapshot)
     assert_publishing_is_idempotent(home, lake)
@@ -124,7 +124,7 @@ def assert_describes_what_it_holds(snapshot: OnlineSnapshot) -> None:
     assert sorted(snapshot.posts) == sorted(POSTS[:-1])
     assert snapshot.knows_posts(["p1", "p11", "nonsense"]).tolist() == [True, False, False]
     assert snapshot.topics(["p1", "nonsense"]) == ["topic 1", None]
-    ctr = snapshot.names.index("post_ctr_7d")
+    ctr = snapshot.names.index("post_ctr_28d")
     matrix = snapshot.matrix([None], ["p1", "nonsense"], H, 1)
     assert matrix.shape == (2, len(snapshot.names))
     assert np.array_equal(snapshot.popularity(["p1", "nonsense"]), matrix[:, ctr])

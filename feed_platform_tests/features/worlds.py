@@ -68,7 +68,7 @@ def _posts() -> st.SearchStrategy[Post]:
     return st.builds(
         Post,
         st.sampled_from(POSTS[:2]),
-        st.sampled_from(["ann", None]),
+        st.sampled_from(["ada", "ann", None]),
         st.sampled_from(TOPICS),
         st.none() | times(3),
         known,

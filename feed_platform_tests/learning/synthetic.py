@@ -7,7 +7,7 @@ import polars as pl
 
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
-from feed_platform.features.frame import LABELS
+from feed_platform.features.frame import label_names
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.learning.examples import append_examples
@@ -26,7 +26,7 @@ def synthetic_frame(
     """
     rng = np.random.default_rng(seed)
     features = {name: _feature(name, rows, rng) for name in feature_names(feed)}
-    odds = rate + 12 * (features["post_ctr_7d"] - 0.2) + 8 * (features["user_topic_ctr_7d"] - 0.2)
+    odds = rate + 12 * (features["post_ctr_28d"] - 0.2) + 8 * (features["user_topic_ctr_28d"] - 0.2)
     truth = 1 / (1 + np.exp(-(odds - 0.4 * (features["position"] - 1))))
     shown = [START + timedelta(seconds=float(s)) for s in np.sort(rng.uniform(0, days * 86_400, rows))]
     facts = {
@@ -41,7 +41,7 @@ def synthetic_frame(
         "propensity": np.full(rows, 1.0),
         "policy": ["greedy"] * rows,
     }
-    labels = {name: np.zeros(rows, dtype=np.int32) for name in LABELS}
+    labels = {name: np.zeros(rows, dtype=np.int32) for name in label_names(feed)}
     labels["label_click"] = (rng.random(rows) < truth).astype(np.int32)
     frame = pl.DataFrame({**facts, **labels, **features})
     times = pl.col("shown_at", "as_of", "matured_at").cast(pl.Datetime("us"))
@@ -63,10 +63,12 @@ def _feature(name: str, rows: int, rng: np.random.Generator) -> np.ndarray:
     match name.rsplit("_", 2)[-2:]:
         case ["ctr", _]:
             values = rng.beta(2, 8, rows)
-        case [_, "24h"]:
+        case [_, "1h" | "24h"]:
             values = rng.integers(0, 5, rows)
-        case [_, "7d"]:
+        case [_, "7d" | "28d"]:
             values = rng.integers(5, 50, rows)
+        case ["is", "cold"]:
+            values = rng.integers(0, 2, rows)
         case _:
             values = rng.integers(1, 7, rows)
     return values.astype(np.float32)

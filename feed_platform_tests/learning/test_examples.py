@@ -45,9 +45,9 @@ def test_a_new_feature_is_null_in_the_rows_before(home: Settings) -> None:
 @pytest.mark.parametrize(
     ("broken", "rule"),
     [
-        (pl.lit(1.5, pl.Float32).alias("post_ctr_7d"), "post_ctr_7d"),
+        (pl.lit(1.5, pl.Float32).alias("post_ctr_28d"), "post_ctr_28d"),
         (pl.lit(-1.0, pl.Float32).alias("user_clicks_24h"), "user_clicks_24h"),
-        (pl.lit(99.0, pl.Float32).alias("post_clicks_24h"), "post_clicks_24h <= post_clicks_7d"),
+        (pl.lit(99.0, pl.Float32).alias("post_clicks_1h"), "post_clicks_1h <= post_clicks_28d"),
         (pl.lit(2, pl.Int32).alias("label_click"), "label_click"),
         (pl.col("shown_at").alias("matured_at"), "shown_at < matured_at"),
         (pl.col("shown_at").dt.offset_by("1h").alias("as_of"), "as_of <= shown_at"),

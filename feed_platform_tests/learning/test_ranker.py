@@ -32,7 +32,7 @@ def test_same_data_and_seed_same_bytes(halves: tuple[Part, Part]) -> None:
 
 def test_it_finds_what_matters(halves: tuple[Part, Part]) -> None:
     shares = importance(fit_ranker(*halves, "click", CONFIG), FEATURES)
-    assert list(shares)[:3] == ["post_ctr_7d", "user_topic_ctr_7d", "position"]
+    assert list(shares)[:3] == ["post_ctr_28d", "user_topic_ctr_28d", "position"]
     assert sum(shares.values()) == pytest.approx(1.0)
 
 

@@ -22,14 +22,14 @@ TRAINED = Window(datetime(2026, 1, 1), datetime(2026, 1, 19))
 TODAY = datetime(2026, 1, 31)
 COUNTRIES = ["de", "fr", "pt", None]
 USERS = [f"u{n}" for n in range(200)]
-STORED = [name for group in GROUPS for name in stored_names(group)]
+STORED = [name for group in GROUPS for name in stored_names(group, FEED)]
 FACTS = ["impression_id", "user_id", "post_id", "position", "shown_at"]
 
 
 def reference() -> Reference:
     """A champion that was fitted to the first 18 of 30 days."""
     names = feature_names(FEED)
-    counters = names.index("post_clicks_7d"), names.index("post_impressions_7d")
+    counters = names.index("post_clicks_28d"), names.index("post_impressions_28d")
     bundle = Bundle.build(
         kind="popularity",
         features=names,

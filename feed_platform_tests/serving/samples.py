@@ -1,5 +1,6 @@
 """Tiny snapshots and bundles, written by the platform's own writers."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from feed_platform.features import online
 from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
-from feed_platform.features.keys import key, pair_key
+from feed_platform.features.keys import key, keys, pair_keys
 from feed_platform.feed import Feed, save_feed
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.calibration import Identity
@@ -27,38 +28,43 @@ def _sorted(rows: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(keys, dtype=np.uint64), np.array([rows[one] for one in keys], dtype=np.float32)
 
 
-def _group(group: str, ids: dict[int, int]) -> dict[str, np.ndarray]:
+def _group(group: str, feed: Feed, ids: Iterable[int]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(len(group))
-    rows = {one: rng.random(len(stored_names(group))) for one in (0, *ids)}
-    keys, values = _sorted(rows)
-    return {f"{group}.keys": keys, f"{group}.values": values}
+    rows = {one: rng.random(len(stored_names(group, feed))) for one in (0, *ids)}
+    ordered, values = _sorted(rows)
+    return {f"{group}.keys": ordered, f"{group}.values": values}
+
+
+def _pairs(users: Iterable[str], others: Sequence[str]) -> list[int]:
+    return [int(pair) for user in users for pair in pair_keys(keys([user] * len(others)), keys(others))]
 
 
 def publish_snapshot(settings: Settings, as_of: datetime = AS_OF, feed: Feed = FEED) -> Path:
     """50 posts p0…p49 of two topics, `p3` removed; 20 users."""
     posts = {f"p{n}": n for n in range(POSTS)}
     users = {f"u{n}": n for n in range(20)}
-    topics = ("art", "sport")
+    topics, authors = ("art", "sport"), ("ann", "ben", "u1")
     ids = {
-        "user": {key(user): 0 for user in users},
-        "post": {key(post): 0 for post in posts},
-        "topic": {key(topic): 0 for topic in topics},
-        "user_topic": {pair_key(user, topic): 0 for user in users for topic in topics},
+        "user": [key(user) for user in users],
+        "post": [key(post) for post in posts],
+        "author": [key(author) for author in authors],
+        "topic": [key(topic) for topic in topics],
+        "user_topic": _pairs(users, topics),
+        "user_author": _pairs(users, authors),
     }
-    arrays = {name: array for group in GROUPS for name, array in _group(group, ids[group]).items()}
+    arrays = {name: array for group in GROUPS for name, array in _group(group, feed, ids[group]).items()}
     ordered = sorted(posts, key=key)
     created = [as_of - timedelta(hours=posts[post] + 1) for post in ordered]
     removed = [as_of - timedelta(hours=1) if post == REMOVED else None for post in ordered]
     arrays |= {
         "posts.keys": np.array([0, *map(key, ordered)], dtype=np.uint64),
         "posts.ids": np.array([b"", *(post.encode() for post in ordered)]),
+        "posts.author": np.array([0, *(key(authors[posts[post] % 3]) for post in ordered)], dtype=np.uint64),
         "posts.topic": np.array([0, *(1 + posts[post] % 2 for post in ordered)], dtype=np.int32),
         "posts.created_at": np.array([None, *created], dtype="datetime64[us]"),
         "posts.removed_at": np.array([None, *removed], dtype="datetime64[us]"),
-        "posts.attributes": np.zeros((POSTS + 1, 0), dtype=np.float32),
         "topics.names": np.array([b"", *(topic.encode() for topic in topics)]),
         "users.keys": np.array([0, *sorted(map(key, users))], dtype=np.uint64),
-        "users.attributes": np.zeros((len(users) + 1, 0), dtype=np.float32),
     }
     manifest = online._manifest(feed, as_of, 1, arrays)
     folder = settings.online / manifest["content_hash"]

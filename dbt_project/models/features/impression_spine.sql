@@ -9,7 +9,7 @@ requests as (
 ),
 
 posts as (
-    select post_key, author_id, topic, created_at, known_at from {{ ref("stg_posts") }}
+    select post_key, author_id, topic, author_key, topic_key, created_at, known_at from {{ ref("stg_posts") }}
 ),
 
 -- A logged request says which features it was answered with; otherwise the rule does.
@@ -33,13 +33,12 @@ select
     impressions.post_id,
     posts.author_id,
     posts.topic,
-    impressions.user_key,
-    impressions.post_key,
-    {{ entity_key("posts.topic") }} as topic_key,
-    {{ user_topic_key("impressions.user_id", "posts.topic") }} as user_topic_key,
+    {{ group_keys("impressions", "posts") }},
+    impressions.surface,
     impressions.policy,
     impressions.position,
     impressions.propensity,
+    impressions.context,
     impressions.known_day,
     posts.created_at,
     impressions.shown_at,

@@ -28,7 +28,7 @@ select
     impressions.position,
     impressions.propensity,
     candidates.score,
-    {%- for event_type in var("label_events") %}
+    {%- for event_type in var("event_types") %}
     labels.label_{{ event_type }},
     {%- endfor %}
     impressions.shown_at,

@@ -1,4 +1,4 @@
-{{ config(unique_key="matured_day") }}
+{{ config(day="matured_day") }}
 
 {% set window = "interval " ~ var("label_window_seconds") ~ " second" %}
 {% set delay = "interval " ~ var("label_delay_seconds") ~ " second" %}
@@ -75,7 +75,7 @@ attributed_by_time as (
 outcomes as (
     select
         impression_id,
-        {%- for event_type in var("label_events") %}
+        {%- for event_type in var("event_types") %}
         cast(bool_or(event_type = '{{ event_type }}') as integer) as label_{{ event_type }}{{ "," if not loop.last }}
         {%- endfor %}
     from (
@@ -88,7 +88,7 @@ outcomes as (
 
 select
     matured_impressions.impression_id,
-    {%- for event_type in var("label_events") %}
+    {%- for event_type in var("event_types") %}
     coalesce(outcomes.label_{{ event_type }}, 0) as label_{{ event_type }},
     {%- endfor %}
     matured_impressions.matured_day,

@@ -13,6 +13,7 @@ select
     policy,
     position,
     propensity,
+    context,
     shown_at,
     known_at,
     cast(known_at as date) as known_day

@@ -7,6 +7,8 @@ select
     {{ entity_key("post_id") }} as post_key,
     author_id,
     topic,
+    {{ entity_key("author_id") }} as author_key,
+    {{ entity_key("topic") }} as topic_key,
     created_at,
     removed_at,
     known_at

@@ -4,7 +4,7 @@ select known_day
 from (
     select known_day, entity_group, {{ add_measures() }}
     from {{ model }}
-    where entity_group in ('{{ groups | join("', '") }}')
+    where entity_group in ('{{ groups | join("', '") }}') and {{ in_run_days("known_day") }}
     group by known_day, entity_group
 )
 group by known_day

@@ -1,6 +1,6 @@
-{# Every condition is true of every row. #}
-{% test holds(model, conditions) %}
+{# Every condition is true of every row of the run's days. #}
+{% test holds(model, conditions, day="known_day") %}
 select *
 from {{ model }}
-where not coalesce(({{ conditions | join(") and (") }}), false)
+where {{ in_run_days(day) }} and not coalesce(({{ conditions | join(") and (") }}), false)
 {% endtest %}

@@ -58,13 +58,11 @@ def extended_feed(known: Feed, mapping: Mapping, *, is_source: bool) -> tuple[Fe
     differing = list(_contradictions(known, mapping))
     if differing and not is_source:
         raise FeedError(f"{differing[0]}: change the mapping, or edit feed.toml in the home")
-    attributes = {
-        table: {**getattr(mapping.feed.attributes, table), **getattr(known.attributes, table)}
-        for table in Attributes.model_fields
-    }
     named = mapping.event_types() if mapping.feed.event_types is None else mapping.feed.event_types
     types = _union(known.event_types, named)
-    extended = known.model_copy(update={"attributes": Attributes(**attributes), "event_types": types})
+    extended = known.model_copy(
+        update={"attributes": _added(known.attributes, mapping.feed.attributes), "event_types": types}
+    )
     return extended, differing
 
 
@@ -88,12 +86,29 @@ def _contradictions(known: Feed, mapping: Mapping) -> Iterator[str]:
         said, holds = getattr(mapping.feed, name), getattr(known, name)
         if said is not None and said != holds and not (name == "clock" and holds == "live"):
             yield f"feed.{name} is {_shown(said)} in the mapping and {_shown(holds)} in feed.toml"
-    for table in Attributes.model_fields:
-        kinds = getattr(known.attributes, table)
-        for name, kind in getattr(mapping.feed.attributes, table).items():
-            if kinds.get(name, kind) != kind:
-                where = f"feed.attributes.{table}.{name}"
-                yield f"{where} is {kind} in the mapping and {kinds[name]} in feed.toml"
+    held = _flat(known.attributes)
+    for name, kind in _flat(mapping.feed.attributes).items():
+        if held.get(name, kind) != kind:
+            yield f"feed.attributes.{name} is {kind} in the mapping and {held[name]} in feed.toml"
+
+
+def _flat(attributes: Attributes) -> dict[str, str]:
+    """Every attribute's kind under its dotted name."""
+    flat: dict[str, str] = {}
+    for name, said in attributes.model_dump(exclude_none=True).items():
+        flat |= (
+            {f"{name}.{key}": kind for key, kind in said.items()} if isinstance(said, dict) else {name: said}
+        )
+    return flat
+
+
+def _added(known: Attributes, more: Attributes) -> Attributes:
+    """The attributes of both."""
+    new, held = more.model_dump(exclude_none=True), known.model_dump(exclude_none=True)
+    both = {
+        name: {**new.get(name, {}), **said} if isinstance(said, dict) else said for name, said in held.items()
+    }
+    return Attributes(**{**new, **both})
 
 
 def _shown(value: Any) -> str:

@@ -50,8 +50,10 @@ def _as_text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-Name = Annotated[str, BeforeValidator(_as_name)]
-Scalar = Annotated[str | int | float, BeforeValidator(_as_text)]
+Name = Annotated[str, BeforeValidator(_as_name, json_schema_input_type=str | int)]
+Scalar = Annotated[
+    str | int | float, BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool)
+]
 
 
 class Hash(Part):
@@ -133,9 +135,13 @@ class Condition(Part):
     """A test of one source column; an empty cell passes none but `missing`."""
 
     column: Name
-    equals: Annotated[tuple[Scalar, ...], BeforeValidator(_as_list)] | None = Field(
-        None, description="A value, or a list of values."
-    )
+    equals: (
+        Annotated[
+            tuple[Scalar, ...],
+            BeforeValidator(_as_list, json_schema_input_type=Scalar | tuple[Scalar, ...]),
+        ]
+        | None
+    ) = Field(None, description="A value, or a list of values.")
     matches: str | None = Field(None, description="Regular expression (RE2), found anywhere in the cell.")
     in_file: str | None = Field(None, description="A file with one value a line, relative to this file.")
     at_least: float | None = None
@@ -152,6 +158,12 @@ class Condition(Part):
         tests = self.model_dump(exclude={"column"}, exclude_none=True)
         said = (f"{name} {_plain(value)}" for name, value in tests.items())
         return f"{self.column} {' and '.join(said)}"
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    BeforeValidator(_as_list, json_schema_input_type=Condition | tuple[Condition, ...]),
+]
 
 
 def _plain(value: Any) -> str:
@@ -185,7 +197,7 @@ def _as_list_cell(value: Any) -> Any:
     return {"column": value} if isinstance(value, str | int) else value
 
 
-Several = Annotated[ListCell, BeforeValidator(_as_list_cell)]
+Several = Annotated[ListCell, BeforeValidator(_as_list_cell, json_schema_input_type=str | int | ListCell)]
 
 
 class Slate(Part):
@@ -223,10 +235,8 @@ class Input(Times):
     columns: dict[str, Column] = Field(description="Raw column: source column.")
     constants: dict[str, Scalar] = Field({}, description="Raw column: one value for all rows.")
     id_prefix: dict[str, str] = Field({}, description="Id column: text put before each id.")
-    where: Annotated[tuple[Condition, ...], BeforeValidator(_as_list)] = Field(
-        (), description="Take only rows that pass all of these."
-    )
-    exclude: Annotated[tuple[Condition, ...], BeforeValidator(_as_list)] = Field(
+    where: Conditions = Field((), description="Take only rows that pass all of these.")
+    exclude: Conditions = Field(
         (), description="Leave out rows that pass any of these (bots, internal traffic); they are counted."
     )
 
@@ -270,16 +280,23 @@ def _suffix(path: Path) -> str:
 class ImpressionInput(Input):
     """Impressions, which may hold their engagements in their own columns."""
 
-    engagements_in_row: Annotated[tuple[InRow, ...], BeforeValidator(_as_list)] = ()
+    engagements_in_row: Annotated[
+        tuple[InRow, ...], BeforeValidator(_as_list, json_schema_input_type=InRow | tuple[InRow, ...])
+    ] = ()
     slate: Slate | None = Field(None, description="One row lists several posts that were shown.")
     context: dict[str, Name] = Field({}, description="Context key: source column; becomes `context`.")
 
     @property
     def given(self) -> set[str]:
         """The raw columns that this input fills."""
+        return super().given | self._made
+
+    @property
+    def _made(self) -> set[str]:
+        """The raw columns that slate and context fill."""
         listed = set() if self.slate is None else {"post_id", "position"}
         listed |= {"propensity"} if self.slate is not None and self.slate.propensity else set()
-        return super().given | listed | ({"context"} if self.context else set())
+        return listed | ({"context"} if self.context else set())
 
     @property
     def in_row_types(self) -> tuple[str, ...]:
@@ -289,9 +306,7 @@ class ImpressionInput(Input):
 
     @model_validator(mode="after")
     def _filled_once(self) -> Self:
-        named = {*self.columns, *self.constants}
-        twice = named & (self.given - super().given)
-        if twice:
+        if twice := {*self.columns, *self.constants} & self._made:
             raise ValueError(
                 f"{min(twice)} is filled twice: by columns or constants, and by slate or context"
             )

@@ -28,33 +28,33 @@ Types = Callable[[str], dict[str, str]]
 NEGATIVES = """
 with told as materialized ({told}),
 shown as materialized (
-  select {impression_id} as impression_id, user_id, post_id, at, arg_min(_file, (_file, _row)) as _file,
+  select {impression_id} as impression_id, user_id, post_id, instant, arg_min(_file, (_file, _row)) as _file,
          arg_min(_row, (_file, _row)) as _row
-  from told where user_id is not null and post_id is not null and at is not null group by all
+  from told where user_id is not null and post_id is not null and instant is not null group by all
 ),
-first_engaged as (select user_id, post_id, min(at) as at from shown group by all),
+first_engaged as (select user_id, post_id, min(instant) as instant from shown group by all),
 existing as (
   select post_id, min(since) as since from (
-    select post_id, at as since from shown union all by name {posts}
+    select post_id, instant as since from shown union all by name {posts}
   ) where since is not null and post_id is not null group by 1
 ),
 placed as (select post_id, since, row_number() over (order by since, post_id) - 1 as place from existing),
 counted as (select since, max(place) + 1 as posts from placed group by 1),
 drawn as (
   select s.*, md5_number_lower('{seed}' || impression_id || draw) % c.posts as place
-  from shown s asof join counted c on s.at >= c.since, range({per_engagement}) d(draw)
+  from shown s asof join counted c on s.instant >= c.since, range({per_engagement}) d(draw)
 ),
 negatives as (
   select distinct on (impression_id, p.post_id) d.* exclude (post_id, place), p.post_id
   from drawn d join placed p using (place)
   where not exists (from first_engaged f
-                    where f.user_id = d.user_id and f.post_id = p.post_id and f.at <= d.at)
+                    where f.user_id = d.user_id and f.post_id = p.post_id and f.instant <= d.instant)
 )
-select impression_id, impression_id as request_id, user_id, post_id, at as shown_at, '{policy}' as policy,
-       _file, _row from shown
+select impression_id, impression_id as request_id, user_id, post_id, instant as shown_at,
+       '{policy}' as policy, _file, _row from shown
 union all by name
 select md5(impression_id || chr(31) || post_id) as impression_id, impression_id as request_id, user_id,
-       post_id, at as shown_at, '{policy}' as policy, _file, _row from negatives
+       post_id, instant as shown_at, '{policy}' as policy, _file, _row from negatives
 """
 
 
@@ -83,7 +83,7 @@ def with_negatives(
     sql = NEGATIVES.format(
         told=" union all ".join(told),
         posts=" union all by name ".join(posts),
-        impression_id=_impression_id(log, "user_id", "post_id", "at"),
+        impression_id=_impression_id(log, "user_id", "post_id", "instant"),
         seed=choice.seed,
         per_engagement=choice.per_engagement,
         policy=POLICY,
@@ -95,7 +95,7 @@ def with_negatives(
 def _told(relation: Relation, columns: dict[str, str], feed: Feed) -> str:
     known = ", ".join(map(literal, feed.event_types))
     return f"""select {columns["user_id"]} as user_id, {columns["post_id"]} as post_id,
-        {columns["occurred_at"]} as at, _file, _row from ({relation.sql})
+        {columns["occurred_at"]} as instant, _file, _row from ({relation.sql})
         where _problem is null and {columns["event_type"]} in ({known})"""
 
 

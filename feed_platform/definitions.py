@@ -15,14 +15,15 @@ from feed_platform.monitoring.schedules import nightly_drift
 from feed_platform.monitoring.sensors import new_data
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import assets as serving
+from feed_platform.upkeep.schedules import nightly_upkeep, upkeep
 
 STAGES = [interactions, features, learning, evaluation, serving, monitoring]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
     asset_checks=dg.load_asset_checks_from_modules([interaction_checks, monitoring_checks]),
-    jobs=JOBS,
-    schedules=[hourly_refresh, nightly_drift],
+    jobs=[*JOBS, upkeep],
+    schedules=[hourly_refresh, nightly_drift, nightly_upkeep],
     sensors=[new_data],
     resources=RESOURCES,
     executor=dg.in_process_executor,

@@ -79,6 +79,18 @@ class Report:
     needs_build: bool
     left: tuple[Path, ...]
 
+    def lines(self) -> Iterable[str]:
+        """The report, line by line."""
+        yield f"erased {self.people} people: {self.deleted:,} rows deleted, {self.anonymized:,} anonymized"
+        yield f"{self.records:,} log records deleted, {self.versions:,} old versions of the lake expired"
+        if self.model_versions:
+            yield f"trained on erased data: model versions {', '.join(self.model_versions)}"
+        if self.needs_build:
+            yield "a feature build had broken off: run dagster job execute -j build_features"
+        yield from (f"still in {path}: remove it, then run feed erase-user again" for path in self.left)
+        if not self.left:
+            yield "searched: no file of the home holds an erased id"
+
 
 def plan(settings: Settings, user_ids: Collection[str]) -> Plan:
     """What `erase` would do; nothing is changed.

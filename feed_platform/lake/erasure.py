@@ -12,9 +12,8 @@ import duckdb
 import polars as pl
 
 from feed_platform.lake.erased import PREFIX, Suppression
+from feed_platform.lake.erased_keys import Tables, gather_keys
 from feed_platform.lake.traces import distinctive_forms, forms, is_distinctive, sql_pattern
-
-Tables = dict[str, dict[str, str]]
 
 TEXT = ("VARCHAR", "JSON", "VARCHAR[]")
 PEOPLE = "(select user_id from erased_people)"
@@ -26,28 +25,42 @@ where database_name = 'lake' order by 1, column_index
 # What tables without a user_id hang on.
 OWNED = {"impression_id": "erased_impressions", "request_id": "erased_requests"}
 EVENT_ID = f"'{PREFIX}' || replace(uuid()::varchar, '-', '')"
-SEPARATOR = "chr(31)"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One statement: rows of `table` are deleted, or changed by `change`, the SET clause of an UPDATE."""
+class Change:
+    """Rows of one table and what becomes of them: `to` is the SET clause of an UPDATE."""
+
+    where: str
+    to: str
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One table: the condition of the rows that are deleted, if any, and the changes of others."""
 
     table: str
-    where: str
-    change: str | None = None
+    deleted: str | None
+    changes: tuple[Change, ...]
 
-    @property
-    def count(self) -> str:
-        """SQL of how many rows it concerns."""
-        return f"select count(*) from {self.table} where {self.where}"
+    def counts(self, con: duckdb.DuckDBPyConnection) -> list[int]:
+        """Rows to delete, rows to change, and the rows of each change, in one scan."""
+        marks = [self.deleted or "false", *(change.where for change in self.changes)]
+        marked = ", ".join(f"coalesce({mark}, false) as m{place}" for place, mark in enumerate(marks))
+        each = [f"m{place} and not m0" for place in range(1, len(marks))]
+        counted = ", ".join(f"count_if({one})" for one in ["m0", " or ".join(each) or "false", *each])
+        scan = f"select {counted} from (select {marked} from {self.table})"
+        return list(con.execute(scan).fetchone() or ())
 
-    @property
-    def sql(self) -> str:
-        """The statement."""
-        if self.change is None:
-            return f"delete from {self.table} where {self.where}"
-        return f"update {self.table} set {self.change} where {self.where}"
+    def apply(self, con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+        """Delete and change; how many rows of each."""
+        deleted, changed, *each = self.counts(con)
+        if deleted:
+            con.execute(f"delete from {self.table} where {self.deleted}")
+        for change, rows in zip(self.changes, each, strict=True):
+            if rows:
+                con.execute(f"update {self.table} set {change.to} where {change.where}")
+        return deleted, changed
 
 
 @dataclass(frozen=True)
@@ -65,18 +78,13 @@ class Found:
 
 def find(con: duckdb.DuckDBPyConnection, user_ids: Collection[str], known: Suppression) -> Found:
     """What an erasure would do to each table, without doing it. Creates temporary tables."""
-    return _found([(step, _count(con, step)) for step in _steps(con, user_ids, known)])
+    counts = {one.table: one.counts(con) for one in _treatments(con, user_ids, known)}
+    return _found({table: (deleted, changed) for table, (deleted, changed, *_) in counts.items()})
 
 
 def erase_rows(con: duckdb.DuckDBPyConnection, user_ids: Collection[str], known: Suppression) -> Found:
     """Erase people from every table, inside the caller's write transaction."""
-    done = []
-    for step in _steps(con, user_ids, known):
-        count = _count(con, step)
-        done.append((step, count))
-        if count:
-            con.execute(step.sql)
-    return _found(done)
+    return _found({one.table: one.apply(con) for one in _treatments(con, user_ids, known)})
 
 
 def named_people(con: duckdb.DuckDBPyConnection, user_ids: Collection[str]) -> set[str]:
@@ -87,35 +95,32 @@ def named_people(con: duckdb.DuckDBPyConnection, user_ids: Collection[str]) -> s
     return {user_id for (user_id,) in con.execute(found).fetchall()}
 
 
-def _found(steps: list[tuple[Step, int]]) -> Found:
-    deleted = {step.table: count for step, count in steps if count and step.change is None}
-    changed: dict[str, int] = {}
-    for step, count in steps:
-        if count and step.change is not None:
-            changed[step.table] = changed.get(step.table, 0) + count
-    return Found(deleted, changed)
+def _found(counts: Mapping[str, tuple[int, int]]) -> Found:
+    return Found(
+        {table: deleted for table, (deleted, _) in counts.items() if deleted},
+        {table: changed for table, (_, changed) in counts.items() if changed},
+    )
 
 
-def _count(con: duckdb.DuckDBPyConnection, step: Step) -> int:
-    row = con.execute(step.count).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _steps(con: duckdb.DuckDBPyConnection, user_ids: Collection[str], known: Suppression) -> Iterator[Step]:
-    """Every statement, in order; what they refer to is gathered before the first."""
+def _treatments(
+    con: duckdb.DuckDBPyConnection, user_ids: Collection[str], known: Suppression
+) -> list[Treatment]:
+    """What becomes of every table; the temporary tables that the conditions refer to are filled first."""
     tables = _tables(con)
     pseudonyms = {user_id: known.pseudonym(user_id) for user_id in sorted(set(user_ids))}
+    text = Text(pseudonyms)
     _people(con, pseudonyms)
     _owned(con, tables)
-    text = Text(pseudonyms)
-    _keys(con, tables, text)
-    for name, columns in tables.items():
-        if _is_event(name, columns):
-            yield Step(name, f"user_id in {PEOPLE}", _anonymous(columns))
-        elif where := " or ".join(_belonging(name, columns, text)):
-            yield Step(name, where)
-        yield from _renamed_keys(name, columns)
-        yield from text.steps(name, columns)
+    gather_keys(con, tables, text.redacted)
+    found = (_treatment(name, columns, text) for name, columns in tables.items())
+    return [one for one in found if one.deleted or one.changes]
+
+
+def _treatment(name: str, columns: Mapping[str, str], text: "Text") -> Treatment:
+    changes = (*_renamed_keys(columns), *text.changes(columns))
+    if _is_event(name, columns):
+        return Treatment(name, None, (Change(f"user_id in {PEOPLE}", _anonymous(columns)), *changes))
+    return Treatment(name, " or ".join(_belonging(name, columns, text)) or None, changes)
 
 
 def _tables(con: duckdb.DuckDBPyConnection) -> Tables:
@@ -179,14 +184,14 @@ def _belonging(name: str, columns: Mapping[str, str], text: "Text") -> Iterator[
         yield from (text.where(column) for column, kind in columns.items() if kind in TEXT and text.forms)
 
 
-def _renamed_keys(name: str, columns: Mapping[str, str]) -> Iterator[Step]:
+def _renamed_keys(columns: Mapping[str, str]) -> Iterator[Change]:
     for group, key in _groups(columns):
         new = f"(select new from erased_keys where grp = '{group}' and old = {key})"
-        yield Step(name, f"{key} in ({_keys_of(group, 'is not null')})", f"{key} = {new}")
+        yield Change(f"{key} in ({_keys_of(group, 'is not null')})", f"{key} = {new}")
     if _has_entities(columns):
         new = "(select new from erased_keys where grp = entity_group and old = entity_key)"
         renamed = "(entity_group, entity_key) in (select grp, old from erased_keys where new is not null)"
-        yield Step(name, renamed, f"entity_key = {new}")
+        yield Change(renamed, f"entity_key = {new}")
 
 
 def _keys_of(group: str, condition: str) -> str:
@@ -201,53 +206,6 @@ def _groups(columns: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def _has_entities(columns: Mapping[str, str]) -> bool:
     return {"entity_group", "entity_key"} <= columns.keys()
-
-
-def _keys(con: duckdb.DuckDBPyConnection, tables: Tables, text: "Text") -> None:
-    """`erased_keys`: integer keys of these people, alone and with each other entity, and those renamed."""
-    con.execute("create or replace temp table erased_keys (grp VARCHAR, old UBIGINT, new UBIGINT)")
-    con.execute(f"insert into erased_keys select 'user', md5_number_lower(user_id), null from {PEOPLE}")
-    for group, column in _entities(tables).items():
-        holders = [name for name, columns in tables.items() if name.startswith("raw.") and column in columns]
-        values = " union ".join(f"select {column} as value from {name}" for name in holders)
-        con.execute(
-            "create or replace temp table erased_values as "
-            f"select value, {text.redacted('value')} as new_value from ({values}) where value is not null"
-        )
-        con.execute(PAIRS, {"grp": f"user_{group}"})
-        if text.forms:
-            _rename_keys(con, tables, group)
-
-
-PAIRS = f"""
-insert into erased_keys
-select $grp, md5_number_lower(user_id || {SEPARATOR} || value), null from {PEOPLE}, erased_values
-"""
-RENAMED = """
-insert into erased_keys
-select $grp, md5_number_lower(value), md5_number_lower(new_value) from erased_values where value <> new_value
-"""
-RENAMED_PAIRS = """
-insert into erased_keys
-select $grp, md5_number_lower(user_id || {separator} || value),
-       md5_number_lower(user_id || {separator} || new_value)
-from (select user_id from ({users}) where user_id is not null and user_id not in {people}), erased_values
-where value <> new_value
-"""
-
-
-def _rename_keys(con: duckdb.DuckDBPyConnection, tables: Tables, group: str) -> None:
-    con.execute(RENAMED, {"grp": group})
-    events = [name for name, columns in tables.items() if _is_event(name, columns)]
-    users = " union ".join(f"select user_id from {name}" for name in events)
-    sql = RENAMED_PAIRS.format(separator=SEPARATOR, users=users, people=PEOPLE)
-    con.execute(sql, {"grp": f"user_{group}"})
-
-
-def _entities(tables: Tables) -> dict[str, str]:
-    """The entities that raw posts name besides the person, by group: `author` in `author_id`."""
-    posts = tables.get("raw.posts", {})
-    return {name.removesuffix("_id"): name for name in ("post_id", "author_id", "topic") if name in posts}
 
 
 class Text:
@@ -278,17 +236,16 @@ class Text:
                     text = f"regexp_replace({text}, {literal(sql_pattern(form))}, {new}, 'g')"
         return text
 
-    def steps(self, name: str, columns: Mapping[str, str]) -> Iterator[Step]:
+    def changes(self, columns: Mapping[str, str]) -> Iterator[Change]:
         """The changes of one table's texts."""
         for column, kind in columns.items() if self.forms else ():
             if kind in TEXT and column != "user_id":
-                new = self._replacement(quoted(column), kind)
-                yield Step(name, self.where(column), f"{quoted(column)} = {new}")
+                yield Change(self.where(column), f"{quoted(column)} = {self._replacement(column, kind)}")
 
     def _replacement(self, column: str, kind: str) -> str:
         if kind == "VARCHAR[]":
-            return f"list_transform({column}, lambda x: {self.redacted('x')})"
-        return f"cast({self.redacted(f'{column}::varchar')} as {kind})"
+            return f"list_transform({quoted(column)}, lambda x: {self.redacted('x')})"
+        return f"cast({self.redacted(f'{quoted(column)}::varchar')} as {kind})"
 
 
 def quoted(name: str) -> str:

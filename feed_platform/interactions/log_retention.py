@@ -1,0 +1,47 @@
+"""Log segments that are wholly in the lake and old enough go."""
+
+from pathlib import Path
+
+from feed_platform.interactions.segments import CLOSED, find_segments
+from feed_platform.lake import Lake
+from feed_platform.settings import Settings
+
+KINDS = ("feedback", "requests")
+
+
+def remove_imported(settings: Settings, lake: Lake, before: float, is_written: bool) -> int:
+    """Remove segments that were last written before an instant and are imported to their end; how many.
+
+    A torn end that the import has seen counts as its end.
+
+    Args:
+        before: seconds since the epoch.
+        is_written: whether the service runs, so that an open segment may have a writer.
+    """
+    with lake.read() as con:
+        read = dict(con.execute("select file, imported_bytes + torn_bytes from serving.segments").fetchall())
+    gone = [
+        path
+        for kind in KINDS
+        for path in find_segments(settings.logs / kind).values()
+        if (path.suffix == CLOSED or not is_written)
+        and path.stat().st_mtime < before
+        and read.get(_file(settings, path)) == path.stat().st_size
+    ]
+    for path in gone:
+        path.unlink()
+    _forget(settings, lake, set(read))
+    return len(gone)
+
+
+def _forget(settings: Settings, lake: Lake, files: set[str]) -> None:
+    """Drop the offsets of segments that aren't there any more: their names never come again."""
+    there = {_file(settings, path) for kind in KINDS for path in find_segments(settings.logs / kind).values()}
+    missing = sorted(files - there)
+    if missing:
+        with lake.write("removed log segments forgotten") as con:
+            con.execute("delete from serving.segments where list_contains($files, file)", {"files": missing})
+
+
+def _file(settings: Settings, path: Path) -> str:
+    return path.with_suffix("").relative_to(settings.root).as_posix()

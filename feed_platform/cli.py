@@ -210,9 +210,7 @@ def serve_status() -> None:
 
 @lake.command("maintain")
 def lake_maintain(
-    keep_days: Annotated[
-        int, typer.Option(min=0, help="How long old versions and imported logs stay.")
-    ] = 30,
+    keep_days: Annotated[int, typer.Option(min=0, help="How long old versions and imported logs stay.")] = 30,
 ) -> None:
     """Compact the lake, expire old versions, remove what nothing names. Readers go on."""
     from feed_platform.upkeep import keep_up

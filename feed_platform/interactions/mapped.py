@@ -143,7 +143,9 @@ class MappedLog:
             for start in range(0, len(alike), size):
                 group = alike[start : start + size]
                 sql = " union all by name ".join(one for _, several in group for one in several)
-                yield Relation(table, sql, place=self._place(place, [rows for rows, _ in group]))
+                strict = group[0][0].strict() if table == group[0][0].table.name and len(group) == 1 else None
+                place_of = self._place(place, [rows for rows, _ in group])
+                yield Relation(table, sql, place=place_of, strict=strict)
 
     def _place(self, place: str, group: list[FileRows]) -> str:
         """What an error in the midst of files names, remembered with their size."""

@@ -43,10 +43,12 @@ class Scan:
         sql: a SELECT of the asked columns as c0, c1, …, of `_row` (from 1, header and blank lines
             apart) and of `_problem` (why a row can't be read).
         columns: the SQL name and the DuckDB type of each asked column.
+        strict: a faster SELECT of the same rows without `_row`, which fails on a file with any fault.
     """
 
     sql: str
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
+    strict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,14 @@ class Reader:
         problem = f"""case when f{width - 1} is null or x0 is not null then
             format('has {{}} fields, the header has {width}', {filled} + {excess}) end"""
         cells = [f"{self._missing(f'f{place}')} as c{number}" for number, place in enumerate(places)]
-        sql = f"""select {_listed(cells)} row_number() over () as _row, {problem} as _problem
-                  from {self._read_csv(file, width)}"""
-        return Scan(sql, {name: (f"c{number}", TEXT) for number, name in enumerate(columns)})
+        padded = self._read_csv(file, width, EXCESS_FIELDS, "null_padding = true, parallel = false")
+        sql = f"select {_listed(cells)} row_number() over () as _row, {problem} as _problem from {padded}"
+        exact = self._read_csv(file, width, 0, "null_padding = false")
+        strict = f"select {_listed(cells)} null::varchar as _problem from {exact}"
+        return Scan(sql, {name: (f"c{number}", TEXT) for number, name in enumerate(columns)}, strict)
 
-    def _read_csv(self, file: Path, width: int) -> str:
-        names = [f"f{place}" for place in range(width)] + [f"x{place}" for place in range(EXCESS_FIELDS)]
+    def _read_csv(self, file: Path, width: int, excess: int, mode: str) -> str:
+        names = [f"f{place}" for place in range(width)] + [f"x{place}" for place in range(excess)]
         types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
         quote = self.one.quote_of(file)
         options = {
@@ -114,8 +118,7 @@ class Reader:
         said = "".join(f", {name} = {literal(value)}" for name, value in options.items())
         skipped = self.one.skip_lines + (self.one.header is True)
         return f"""read_csv({literal(self._native(file))}, columns = {{{types}}}, auto_detect = false,
-            header = false, skip = {skipped}, null_padding = true, parallel = false,
-            max_line_size = {MAX_LINE_BYTES}{said})"""
+            header = false, skip = {skipped}, {mode}, max_line_size = {MAX_LINE_BYTES}{said})"""
 
     def _jsonl(self, file: Path, columns: Sequence[str]) -> Scan:
         is_array = "".join(self._first_lines(file))[:1] == "["
@@ -202,7 +205,9 @@ def _with_keys(found: Scan, keys: dict[str, str]) -> Scan:
         return found
     cells = ", ".join(f"{literal(value)} as k{place}" for place, value in enumerate(keys.values()))
     names = {name: (f"k{place}", TEXT) for place, name in enumerate(keys)}
-    return Scan(f"select *, {cells} from ({found.sql})", {**found.columns, **names})
+    sql = f"select *, {cells} from ({{}})"
+    strict = found.strict and sql.format(found.strict)
+    return Scan(sql.format(found.sql), {**found.columns, **names}, strict)
 
 
 def partition_keys(file: Path) -> dict[str, str]:

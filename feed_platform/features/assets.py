@@ -1,20 +1,20 @@
 """The dbt models as Dagster assets, and the online snapshot that serving reads."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
-from feed_platform.features.builds import find_last_build, record_build
+from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import GROUPS
-from feed_platform.features.invocation import child_environment, days_to_build, dbt_vars, environment
+from feed_platform.features.invocation import child_environment, environment
 from feed_platform.features.manifest import DBT, prepare_manifest
 from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.plan import plan_build
 from feed_platform.features.project import PROJECT
-from feed_platform.lake import seal
 from feed_platform.lake.connection import version_of
+from feed_platform.lake.seal import close_again
 from feed_platform.partitions import daily_partitions, days_of
 from feed_platform.resources import Home
 
@@ -42,23 +42,22 @@ class Translator(DagsterDbtTranslator):
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[Any]:
-    """Build the run's days in one dbt process, then note the lake version that it ended with."""
-    settings, feed, lake = home.settings, home.feed, home.lake
-    with lake.read() as con:
-        sealed_until, last = seal(con, feed), find_last_build(con)
-    start, end = days_to_build(days_of(context), feed, sealed_until, last)
-    context.log.info(f"building {start:%Y-%m-%d} up to {end:%Y-%m-%d}, sealed until {sealed_until}")
+    """Build the run's days in one dbt process, then note the lake version that it ended with.
+
+    Models whose definition has changed since the last build are built anew over all days first.
+    """
+    plan = plan_build(home.lake, home.feed, days_of(context), prepare_manifest())
+    context.log.info(str(plan))
     dbt = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(DBT))
-    run_vars = json.dumps(dbt_vars(feed, start, end, sealed_until))
-    with environment(child_environment(settings)):
-        yield from dbt.cli(
-            ["build", "--exclude-resource-type", "unit_test", "--vars", run_vars],
-            context=context,
-            target_path=settings.root / "dbt" / "target",
-        ).stream()
+    target = home.settings.root / "dbt" / "target"
+    with environment(child_environment(home.settings)):
+        if plan.changed and not context.is_subset:
+            dbt.cli(plan.rebuild_arguments(), target_path=target).wait()
+        yield from dbt.cli(plan.arguments(), context=context, target_path=target).stream()
     if not context.is_subset:
-        with lake.write("features built", {"run_id": context.run_id}) as con:
-            record_build(con, version_of(con), sealed_until)
+        with home.lake.write("features built", {"run_id": context.run_id}) as con:
+            record_build(con, version_of(con), plan.sealed_until, plan.definitions)
+            close_again(con, plan.reopened)
 
 
 @dg.asset(

@@ -1,5 +1,6 @@
 """The record of feature builds that ended well: what training and publishing may read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +38,20 @@ def find_last_build(con: duckdb.DuckDBPyConnection) -> Build | None:
     return Build(*row) if row else None
 
 
-def record_build(con: duckdb.DuckDBPyConnection, lake_version: int, sealed_until: datetime) -> None:
-    """Note a build that ended well, inside the caller's write transaction."""
+def record_build(
+    con: duckdb.DuckDBPyConnection,
+    lake_version: int,
+    sealed_until: datetime,
+    definitions: Mapping[str, str] | None = None,
+) -> None:
+    """Note a build that ended well, and by which definitions, inside the caller's write transaction."""
     con.execute("insert into features.builds values (?, ?, now()::timestamp)", [lake_version, sealed_until])
+    if definitions:
+        con.execute("delete from features.definitions")
+        con.executemany("insert into features.definitions values (?, ?)", list(definitions.items()))
+
+
+def changed_models(con: duckdb.DuckDBPyConnection, definitions: Mapping[str, str]) -> list[str]:
+    """The models that the last build made by other definitions; none before the first build."""
+    built = dict(con.execute("select model, definition from features.definitions").fetchall())
+    return [model for model, definition in definitions.items() if built and built.get(model) != definition]

@@ -62,14 +62,19 @@ def dbt_vars(feed: Feed, start: datetime, end: datetime, sealed_until: datetime)
 
 
 def days_to_build(
-    days: tuple[datetime, datetime], feed: Feed, sealed_until: datetime, last: Build | None
+    days: tuple[datetime, datetime],
+    feed: Feed,
+    sealed_until: datetime,
+    last: Build | None,
+    reopened_from: datetime | None = None,
 ) -> tuple[datetime, datetime]:
-    """The run's days, stretched over those that the last build left open.
+    """The run's days, stretched over those that the last build left open or that were reopened since.
 
     After every build that ends well the features are complete up to the seal, in whichever order
     partitions are materialized: windows reach back over whole days, and none may be missing.
     """
-    if last is not None and last.sealed_until == sealed_until:
+    if last is not None and last.sealed_until == sealed_until and reopened_from is None:
         return days
-    open_since = day_of(last.sealed_until if last else feed.start_at)
-    return min(days[0], open_since), max(days[1], day_of(sealed_until) + DAY)
+    open_since = last.sealed_until if last else feed.start_at
+    first_open = day_of(min(open_since, reopened_from or open_since))
+    return min(days[0], first_open), max(days[1], day_of(sealed_until) + DAY)

@@ -4,7 +4,7 @@ import duckdb
 
 from feed_platform.feed import FeedError
 
-VERSION = 1
+VERSION = 2
 
 _PROVENANCE = "received_at TIMESTAMP, known_at TIMESTAMP, source VARCHAR"
 _QUARANTINE = """quarantine_id VARCHAR, source VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR,
@@ -13,6 +13,7 @@ _QUARANTINE = """quarantine_id VARCHAR, source VARCHAR, file VARCHAR, row BIGINT
 TABLES = {
     "raw.contract": "version INTEGER, migrated_at TIMESTAMP",
     "raw.seals": "sealed_until TIMESTAMP, sealed_at TIMESTAMP",
+    "raw.reopened": "known_from TIMESTAMP, reopened_at TIMESTAMP",
     "raw.users": f"user_id VARCHAR, {_PROVENANCE}",
     "raw.posts": f"""post_id VARCHAR, author_id VARCHAR, topic VARCHAR, created_at TIMESTAMP,
                      removed_at TIMESTAMP, {_PROVENANCE}""",
@@ -34,6 +35,7 @@ TABLES = {
                              propensity DOUBLE""",
     "serving.vectors": "request_id VARCHAR, post_id VARCHAR, names VARCHAR[], vector FLOAT[]",
     "serving.segments": "file VARCHAR, imported_bytes BIGINT, torn_bytes BIGINT, imported_at TIMESTAMP",
+    "features.definitions": "model VARCHAR, definition VARCHAR",
     "features.builds": "lake_version BIGINT, sealed_until TIMESTAMP, built_at TIMESTAMP",
     "training.evaluations": """model_version VARCHAR, model VARCHAR, split VARCHAR, slice VARCHAR,
                                metric VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE, n BIGINT,
@@ -46,10 +48,10 @@ DBT_SCHEMAS = ("staging", "marts")
 
 
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create what is missing, in one transaction; refuse a lake of a newer contract."""
-    if _has_contract(con):
-        check_contract(con)
+    """Create what is missing, in one transaction; bring an older contract up; refuse a newer one."""
+    if _version(con) == VERSION:
         return
+    check_contract(con)
     con.begin()
     for schema in sorted({name.split(".")[0] for name in TABLES} | set(DBT_SCHEMAS)):
         con.execute(f"create schema if not exists {schema}")
@@ -65,16 +67,18 @@ def check_contract(con: duckdb.DuckDBPyConnection) -> None:
     Raises:
         FeedError: the lake's contract is newer than this code's.
     """
-    row = con.execute("select max(version) from raw.contract").fetchone() if _has_contract(con) else None
-    if row and row[0] is not None and row[0] > VERSION:
+    found = _version(con)
+    if found > VERSION:
         raise FeedError(
-            f"the lake has contract version {row[0]}, this release knows {VERSION}: upgrade feed-platform"
+            f"the lake has contract version {found}, this release knows {VERSION}: upgrade feed-platform"
         )
 
 
-def _has_contract(con: duckdb.DuckDBPyConnection) -> bool:
+def _version(con: duckdb.DuckDBPyConnection) -> int:
+    """The contract that a lake was written under; 0 for an empty one."""
     found = con.execute(
         "select 1 from information_schema.tables where table_catalog = 'lake' "
         "and table_schema = 'raw' and table_name = 'contract'"
     ).fetchone()
-    return found is not None
+    row = con.execute("select max(version) from raw.contract").fetchone() if found else None
+    return int(row[0]) if row and row[0] is not None else 0

@@ -1,5 +1,6 @@
 """The feed's clock and its seal, the instant before which history never changes."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -44,6 +45,41 @@ def move_seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
         return current
     con.execute("insert into raw.seals values (?, now()::timestamp)", [target])
     return target
+
+
+def reopen(con: duckdb.DuckDBPyConnection, known_from: datetime) -> None:
+    """Note that history from an instant on has changed, inside the caller's write transaction.
+
+    The next build of the features begins there. Training examples that matured since are taken back:
+    they are written anew from the rebuilt features.
+    """
+    con.execute("insert into raw.reopened values (?, now()::timestamp)", [known_from])
+    examples = con.execute(
+        "select 1 from duckdb_tables() where database_name = 'lake' "
+        "and schema_name = 'training' and table_name = 'examples'"
+    ).fetchone()
+    if examples:
+        con.execute("delete from training.examples where matured_at >= ?", [known_from])
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """History that has changed from `known_from` on and isn't built yet; `noted_at` is the last such news."""
+
+    known_from: datetime
+    noted_at: datetime
+
+
+def reopened(con: duckdb.DuckDBPyConnection) -> Reopened | None:
+    """The history that waits to be built anew, if any."""
+    row = con.execute("select min(known_from), max(reopened_at) from raw.reopened").fetchone()
+    return Reopened(*row) if row and row[0] else None
+
+
+def close_again(con: duckdb.DuckDBPyConnection, built: Reopened | None) -> None:
+    """Note that reopened history was built, inside the caller's write transaction."""
+    if built is not None:
+        con.execute("delete from raw.reopened where reopened_at <= ?", [built.noted_at])
 
 
 def as_of_now(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:

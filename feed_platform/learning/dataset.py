@@ -95,7 +95,7 @@ class Dataset:
 
 
 def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
-    """Read `training.examples` and split it.
+    """Read `training.examples` and split it. A feature that is newer than every row is NaN in all of them.
 
     Raises:
         FeedError: there are no features or examples, or too few days of them.
@@ -108,7 +108,9 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
         )
     shown = frame["shown_at"]
     split = split_by_time(shown[0], shown[-1], timedelta(seconds=feed.label_window_seconds))
-    return Dataset(frame, feature_names(feed), split, last_build(con).lake_version, version_of(con))
+    names = feature_names(feed)
+    unknown = [pl.lit(np.nan, pl.Float32).alias(name) for name in names if name not in frame.columns]
+    return Dataset(frame.with_columns(unknown), names, split, last_build(con).lake_version, version_of(con))
 
 
 def reload_dataset(lake: Lake, record: TrainingRecord, features: tuple[str, ...]) -> Dataset:

@@ -36,11 +36,11 @@ def _rows(settings: Settings) -> list[tuple]:
 
 def test_what_moved_is_found_and_nothing_else(home: Settings) -> None:
     add_examples(home)
-    add_impressions(home, 3_000, add={"post_ctr_24h": 0.1, "user_clicks_24h": 2})
+    add_impressions(home, 3_000, add={"post_ctr_1h": 0.1, "user_clicks_24h": 2})
     add_requests(home, days_ago=3, requests=200)
     add_requests(home, days_ago=0, requests=200, higher=0.2)
     report = _examine(home)
-    assert {found.column for found in report.drifted} == {"post_ctr_24h", "user_clicks_24h", "score"}
+    assert {found.column for found in report.drifted} == {"post_ctr_1h", "user_clicks_24h", "score"}
     assert {found.kind for found in report.findings} == {"feature", "prediction", "label"}
     assert "user_attr_country" in {found.column for found in report.findings}
     page = report.page.read_text()
@@ -49,7 +49,7 @@ def test_what_moved_is_found_and_nothing_else(home: Settings) -> None:
     assert "<script src" not in page and "<link" not in page
     with Lake.of(home).read() as con:
         verdict = last_verdict(con)
-    assert verdict.is_calm and set(verdict.drifted) == {"post_ctr_24h", "user_clicks_24h", "score"}
+    assert verdict.is_calm and set(verdict.drifted) == {"post_ctr_1h", "user_clicks_24h", "score"}
 
 
 def test_no_false_alarm_and_the_same_report_takes_its_own_place(home: Settings) -> None:

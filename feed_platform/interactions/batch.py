@@ -41,9 +41,10 @@ class Relation:
         table: the raw table: users, posts, impressions or engagements.
         sql: a SELECT of the raw table's columns that it fills (VARCHAR where the file holds text,
             else any type), `_file` (VARCHAR) and `_row` (BIGINT, 1-based, header and blank lines
-            apart); optionally `_problem` (VARCHAR, why a row can't be read) and `_in_row` (BOOLEAN,
-            an engagement that stands inside its impression's row). It may run more than once, always
-            with the same rows.
+            apart; without it the row's place in the result); optionally `_problem` (VARCHAR, why a
+            row can't be read) and `_in_row` (BOOLEAN, an engagement that stands inside its
+            impression's row). It may run more than once, always with the same rows.
+        strict: a faster SELECT of the same rows that fails on a file with any fault; tried first.
         setup: statements to run before it on the import's connection.
         place: what an error of the SQL names, such as the mapping's input and file.
     """
@@ -52,6 +53,7 @@ class Relation:
     sql: str
     setup: tuple[str, ...] = ()
     place: str = ""
+    strict: str | None = None
 
 
 @dataclass

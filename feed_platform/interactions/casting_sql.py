@@ -7,7 +7,7 @@ connection's time zone must be UTC.
 from collections.abc import Callable
 
 EARLIEST_EPOCH = 631_152_000  # 1990: a smaller number is a year, a YYYYMMDD or a blank, not seconds
-ARRAY = "'[\"VARCHAR\"]'"
+ARRAY = '["VARCHAR"]'
 LOOKS_ISO = "____-__-__%"
 ISO = (
     r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2}(?:\.\d{1,9})?)?)?"
@@ -100,8 +100,8 @@ def list_sql(cell: str, source: str) -> str:
     if source.endswith("[]"):
         return _members(f"{cell}::varchar[]")
     array = f"try_cast({text_sql(cell, source)} as json)"
-    return f"""case when json_type({array}) = 'ARRAY'
-               then {_members(f"json_transform({array}, {ARRAY})")} end"""
+    members = _members(f"json_transform({array}, '{ARRAY}')")
+    return f"case when json_type({array}) = 'ARRAY' then {members} end"
 
 
 CASTS: dict[str, Callable[[str, str], str]] = {
@@ -145,5 +145,5 @@ def _odd_iso(words: str) -> str:
     return _instant(f"try_cast({whole} as timestamptz)")
 
 
-def _members(words):
-    return f"[w for w in {words} if w <> '']"
+def _members(array: str) -> str:
+    return f"list_filter({array}, lambda member: member <> '')"

@@ -1,125 +1,128 @@
-"""One batch of one table: good rows in the table's types, bad rows with the reason why."""
+"""Rows of one table, checked in SQL: cells in the table's types, and the reason where a row is bad."""
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import polars as pl
+from feed_platform.feed import FeedError
+from feed_platform.interactions.casting_sql import NOT_CAST, cast_sql, given_sql
+from feed_platform.interactions.schemas import DEFAULTS, Column, RawTable, literal, quoted
 
-from feed_platform.feed import Feed, FeedError
-from feed_platform.interactions.casting import NOT_CAST, cast
-from feed_platform.interactions.schemas import DEFAULTS, RawTable, input_types
-
-if TYPE_CHECKING:
-    import pandera.polars as pa
-
-PROVENANCE = {"_file": pl.String(), "_row": pl.Int64(), "_in_row": pl.Boolean(), "_problem": pl.String()}
-FAILURES = {"index": pl.Int64(), "column": pl.String(), "rule": pl.String(), "value": pl.String()}
+PROVENANCE = {"_file": "VARCHAR", "_row": "BIGINT", "_in_row": "BOOLEAN", "_problem": "VARCHAR"}
 SHOWN_VALUE = 80
 
 
 @dataclass(frozen=True)
-class Checked:
-    """Good rows (input columns, `_file`, `_row`, `_in_row`) and bad ones (file, row, reason, record)."""
+class Cell:
+    """One column of the rows at hand: `raw` and `typed` name its cells, `source` is their DuckDB type."""
 
-    good: pl.DataFrame
-    bad: pl.DataFrame
+    column: Column
+    source: str | None
+    raw: str
+    typed: str
+
+    @property
+    def cast(self) -> str:
+        """SQL of the typed cell."""
+        name, kind = self.column.name, self.column.kind
+        value = f"null::{kind}" if self.source is None else cast_sql(quoted(name), self.source, kind)
+        default = DEFAULTS.get(name)
+        return value if default is None else f"coalesce({value}, {literal(default)})"
+
+    @property
+    def problems(self) -> Iterator[tuple[str, str, str | None]]:
+        """What may be wrong with it, worst first: SQL of the case, what is said, SQL of the value shown."""
+        typed = self.typed
+        if self.source is not None and self.column.kind != "VARCHAR":
+            uncast = f"{typed} is null and {given_sql(self.raw, self.source)}"
+            yield uncast, NOT_CAST[self.column.kind], f"{self.raw}::varchar"
+        if self.column.is_required:
+            yield f"{typed} is null", "is missing", None
+        for rule in self.column.rules if self.source is not None else ():
+            yield f"not ({rule.holds.format(typed)})", rule.reason, shown_sql(typed, self.column.kind)
+
+    @property
+    def is_bad(self) -> str:
+        """SQL of whether anything is wrong; never null."""
+        return " or ".join(f"coalesce({case}, false)" for case, _, _ in self.problems)
+
+    @property
+    def reason(self) -> str:
+        """SQL of what is wrong, null where nothing is."""
+        cases = " ".join(f"when {case} then {self._said(what, value)}" for case, what, value in self.problems)
+        return f"case {cases} end" if cases else "null"
+
+    def _said(self, what: str, value: str | None) -> str:
+        prefix = literal(f"{self.column.name}: ")
+        shown = "" if value is None else f"'''' || left({value}, {SHOWN_VALUE}) || ''' ' || "
+        return f"{prefix} || {shown}{literal(what)}"
 
 
-def check(frame: pl.DataFrame, table: RawTable, feed: Feed, schema: "pa.DataFrameSchema") -> Checked:
-    """Cast and check one frame; `_file` and `_row` must be there.
+def shown_sql(value: str, kind: str) -> str:
+    """SQL of a typed cell as a reason shows it."""
+    return f"strftime({value}, '%Y-%m-%d %H:%M:%S.%f')" if kind == "TIMESTAMP" else f"{value}::varchar"
+
+
+def stored_problems(column: Column) -> dict[str, str]:
+    """What may be wrong with a stored cell: the rule as `feed validate` shows it, and SQL of the case."""
+    name = quoted(column.name)
+    problems = Cell(column, column.kind, name, name).problems
+    return {f"{column.name}: {what}": case for case, what, _ in problems}
+
+
+def checked_sql(
+    sql: str, types: Mapping[str, str], table: RawTable, columns: Sequence[Column], part: int, source: str
+) -> str:
+    """SQL that casts and checks the rows of a SELECT in one pass.
+
+    Args:
+        types: the SELECT's columns and their DuckDB types.
+        part: a number of the rows' own.
+        source: names the file of rows that have no `_file`.
+
+    Returns:
+        a SELECT of the table's columns in its types, `_file`, `_row` (null: the row's place in the
+        result), `_in_row`, `_part`, and of bad rows `_reason` and `_record` (their cells as JSON).
 
     Raises:
         FeedError: a column is neither one of the table's nor a declared attribute.
     """
-    types = input_types(table, feed)
-    raw = _complete(frame, table, types)
-    cells = (cast(raw[column], kind) for column, kind in types.items())
-    typed = raw.with_columns(cells).with_columns(
-        pl.col(column).fill_null(value) for column, value in DEFAULTS.items() if column in types
-    )
-    failures = _all_failures(raw, typed, types, schema)
-    bad = failures.select("index").unique()
-    indexed = typed.select(*types, "_file", "_row", "_in_row").with_row_index("index")
-    good = indexed.with_columns(pl.col("index").cast(pl.Int64)).join(bad, on="index", how="anti")
-    return Checked(good.drop("index"), _bad_rows(frame, raw, failures))
+    _refuse_unknown(types, table, columns)
+    cells = [_cell(number, column, types) for number, column in enumerate(columns)]
+    filled = [cell for cell in cells if cell.source is not None]
+    bad = " or ".join(case for case in ("_problem is not null", *(cell.is_bad for cell in cells)) if case)
+    record = ", ".join(f"{literal(cell.column.name)}: {cell.raw}" for cell in filled)
+    return f"""
+        select {_listed(f"{cell.typed} as {quoted(cell.column.name)}" for cell in cells)},
+               _file, _row, _in_row, {part}::int as _part,
+               case when _bad then coalesce('row: ' || _problem, concat_ws('; ',
+                   {_listed(cell.reason for cell in cells)})) end as _reason,
+               case when _bad then to_json({{{record}}})::varchar end as _record
+        from (select *, {bad} as _bad from (
+            select {_listed(f"{quoted(cell.column.name)} as {cell.raw}" for cell in filled)},
+                   {_listed(f"{cell.cast} as {cell.typed}" for cell in cells)},
+                   {_listed(_provenance(types, source))}
+            from ({sql})))"""
 
 
-def _complete(frame: pl.DataFrame, table: RawTable, types: dict[str, str]) -> pl.DataFrame:
-    unknown = sorted(set(frame.columns) - set(types) - set(PROVENANCE))
+def _cell(number: int, column: Column, types: Mapping[str, str]) -> Cell:
+    return Cell(column, types.get(column.name), f"_raw{number}", f"_typed{number}")
+
+
+def _provenance(types: Mapping[str, str], source: str) -> Iterator[str]:
+    for name, kind in PROVENANCE.items():
+        known = f"{name}::{kind}" if name in types else f"null::{kind}"
+        default = {"_file": literal(source), "_in_row": "false"}.get(name)
+        yield f"{known if default is None else f'coalesce({known}, {default})'} as {name}"
+
+
+def _refuse_unknown(types: Mapping[str, str], table: RawTable, columns: Sequence[Column]) -> None:
+    unknown = sorted(set(types) - {column.name for column in columns} - set(PROVENANCE))
     if unknown:
         raise FeedError(
             f"{table.name}: {unknown[0]} is neither a column of raw.{table.name} nor an attribute: "
             f"declare it under [attributes.{table.name}] in feed.toml"
         )
-    missing = [pl.lit(None, pl.String).alias(column) for column in types if column not in frame.columns]
-    provenance = [
-        pl.lit(None, kind).alias(name) for name, kind in PROVENANCE.items() if name not in frame.columns
-    ]
-    return frame.with_columns(*missing, *provenance).with_columns(pl.col("_in_row").fill_null(False))
 
 
-def _all_failures(
-    raw: pl.DataFrame, typed: pl.DataFrame, types: dict[str, str], schema: "pa.DataFrameSchema"
-) -> pl.DataFrame:
-    """At most one failure a cell; a row that could not be read has that failure alone."""
-    unread = _failures(raw, raw["_problem"].is_not_null(), "row", pl.col("_problem"))
-    uncast = pl.concat([unread.clear(), *(_uncast(raw, typed, name, kind) for name, kind in types.items())])
-    broken = broken_rules(typed.select(*types), schema).join(uncast, on=["index", "column"], how="anti")
-    cells = pl.concat([uncast, broken]).unique(["index", "column"], keep="first", maintain_order=True)
-    return pl.concat([unread, cells.join(unread, on="index", how="anti")])
-
-
-def _uncast(raw: pl.DataFrame, typed: pl.DataFrame, column: str, kind: str) -> pl.DataFrame:
-    given = raw[column].is_not_null()
-    if raw.schema[column].is_float():
-        given &= raw[column].is_not_nan()
-    if raw.schema[column] == pl.String:
-        given &= raw[column] != ""
-    return _failures(raw, given & typed[column].is_null(), column, pl.lit(NOT_CAST[kind]))
-
-
-def _failures(raw: pl.DataFrame, at: pl.Series, column: str, rule: pl.Expr) -> pl.DataFrame:
-    value = pl.lit(None, pl.String) if column == "row" else pl.col(column).cast(pl.String, strict=False)
-    failing = raw.with_row_index("index").filter(at)
-    return failing.select(
-        pl.col("index").cast(pl.Int64),
-        pl.lit(column).alias("column"),
-        rule.alias("rule"),
-        value.alias("value"),
-    )
-
-
-def broken_rules(typed: pl.DataFrame, schema: "pa.DataFrameSchema") -> pl.DataFrame:
-    """The cells of typed rows that break their schema's rules: index, column, rule, value."""
-    from pandera.errors import SchemaErrors
-
-    try:
-        schema.validate(typed, lazy=True)
-    except SchemaErrors as errors:
-        return errors.failure_cases.select(
-            pl.col("index").cast(pl.Int64),
-            "column",
-            pl.col("check").replace("not_nullable", "is missing").alias("rule"),
-            pl.col("failure_case").cast(pl.String).alias("value"),
-        )
-    return pl.DataFrame(schema=FAILURES)
-
-
-def _bad_rows(frame: pl.DataFrame, raw: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    place = {column: position for position, column in enumerate(raw.columns)}
-    value = pl.format("'{}' ", pl.col("value").str.head(SHOWN_VALUE)).fill_null("")
-    reasons = (
-        failures.sort("index", pl.col("column").replace_strict(place, default=-1))
-        .group_by("index", maintain_order=True)
-        .agg(pl.format("{}: {}{}", "column", value, "rule").str.join("; ").alias("reason"))
-    )
-    rows = raw[reasons["index"].to_list()]
-    record = rows.select(column for column in frame.columns if column not in PROVENANCE)
-    return pl.DataFrame(
-        {
-            "file": rows["_file"],
-            "row": rows["_row"],
-            "reason": reasons["reason"],
-            "record": record.select(pl.struct(pl.all()).struct.json_encode()).to_series(),
-        }
-    )
+def _listed(parts: Iterable[str]) -> str:
+    return ", ".join(parts)

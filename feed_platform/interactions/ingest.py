@@ -11,7 +11,7 @@ from feed_platform.interactions.batch import RAW_TABLES, Batch, Counts, Mode, Re
 from feed_platform.interactions.merge import Days, Merge
 from feed_platform.interactions.quarantine import create_rejects
 from feed_platform.interactions.schemas import RAW
-from feed_platform.interactions.staging import Staging, staged
+from feed_platform.interactions.staging import Staging, stage, staging_folder
 from feed_platform.lake import Lake
 
 INSERT_TRUTH = """
@@ -49,11 +49,13 @@ def ingest(  # noqa: PLR0913
     Raises:
         FeedError: a history reaches below the seal, or a batch has an undeclared column; nothing changed.
     """
-    with (
-        staged(lake.temp, feed, batches, mode, source, imported_at) as staging,
-        lake.write(f"import {source}", {"mode": mode, "imported_at": imported_at}) as con,
-    ):
-        return _merge_all(Merge(con, feed, mode, source, imported_at, as_history, days), staging)
+    with staging_folder(lake.temp) as folder:
+        with duckdb.connect(
+            config={"memory_limit": lake.memory_limit, "temp_directory": str(lake.temp)}
+        ) as con:
+            staging = stage(con, folder, feed, batches, mode=mode, source=source, imported_at=imported_at)
+        with lake.write(f"import {source}", {"mode": mode, "imported_at": imported_at}) as con:
+            return _merge_all(Merge(con, feed, mode, source, imported_at, as_history, days), staging)
 
 
 def ingest_into(
@@ -68,14 +70,16 @@ def ingest_into(
     """As `ingest`, as part of the caller's write transaction."""
     row = con.execute("select current_setting('temp_directory')").fetchone()
     assert row is not None
-    with staged(Path(row[0]), feed, batches, mode, source, imported_at) as staging:
+    with staging_folder(Path(row[0])) as folder:
+        with con.cursor() as cursor:
+            staging = stage(cursor, folder, feed, batches, mode=mode, source=source, imported_at=imported_at)
         return _merge_all(Merge(con, feed, mode, source, imported_at), staging)
 
 
 def _merge_all(merge: Merge, staging: Staging) -> Counts:
     create_rejects(merge.con)
     counts = Counts(**{name: merge.run(RAW[name], staging) for name in RAW_TABLES})
-    truth = staging.files("truth", "truth")
+    truth = staging.files("truth")
     if truth is not None:
         merge.con.execute(INSERT_TRUTH, [truth])
     return counts

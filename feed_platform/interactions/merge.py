@@ -1,8 +1,9 @@
-"""Staged rows into the raw tables: who wins among duplicates, what is known already, since when.
+"""Staged rows into the raw tables: bad ones to quarantine, the others where they stand as new.
 
-Each table goes through two temporary tables: `ranked` (the import's rows; `place` 1 wins) and
-`judged` (the winners with their `known_at`, marked known or conflicting). All of it runs in
-DuckDB, inside the caller's write transaction.
+All of it runs in DuckDB, inside the caller's write transaction. The view `incoming` holds a table's
+good rows with their `known_at`; `events` and `versions` make of it the view `standing`: the rows that
+are neither repeated nor known. The few that need a closer look are found by a hash of their key, so
+that the many are scanned only, neither sorted nor joined.
 """
 
 from dataclasses import dataclass
@@ -12,78 +13,49 @@ import duckdb
 
 from feed_platform.feed import Feed, FeedError
 from feed_platform.interactions.batch import Mode, TableCounts
-from feed_platform.interactions.quarantine import quarantine, reject_staged, rejected
-from feed_platform.interactions.schemas import ATTRIBUTE_TYPES, RawTable, attributes_of, payload_types
+from feed_platform.interactions.events import stand_events
+from feed_platform.interactions.quarantine import quarantine, reject, rejected
+from feed_platform.interactions.schemas import (
+    ATTRIBUTE_TYPES,
+    RawTable,
+    attributes_of,
+    instant_literal,
+    literal,
+    payload_types,
+    quoted,
+)
 from feed_platform.interactions.staging import Staging
+from feed_platform.interactions.versions import stand_versions
 from feed_platform.lake import seal
+from feed_platform.lake.erased import erased_author, erased_filter
 
 Days = tuple[datetime, datetime]
 
+STAGED = """
+create or replace temp view staged as
+select * replace (coalesce(_row, file_row_number + 1) as _row, {replaced} as {person})
+from read_parquet({files}, file_row_number = true)
+"""
+INCOMING = """
+create or replace temp view incoming as
+select * exclude ({own}), greatest(said_at, {floor}) as known_at
+from (select * replace ({received_at} as received_at), {said_at} as said_at from staged)
+where _reason is null and {is_welcome}
+"""
 # An engagement from inside an impression's row shares that row's fate.
-RANK = """
-create or replace temp table ranked as
-select *, row_number() over least_first as place, {is_other} as is_other,
-       first_value(_file) over least_first as kept_file, first_value(_row) over least_first as kept_row
-from (
-  select * replace (coalesce(received_at, $received_at) as received_at), {said_at} as said_at
-  from read_parquet($files)
-) s
-where not (_in_row and exists (
-  select 1 from rejects where raw_table = 'impressions' and file = s._file and row = s._row))
-window least_first as (partition by {grain} order by received_at, _file, _row)
+NOT_FALLEN = """
+not (_in_row and (_file, _row) in (select (file, row) from rejects where raw_table = 'impressions'))
 """
-REJECT_DUPLICATES = """
-insert into rejects
-select $table, _file, _row, format('duplicate {key}, row {{}}{{}} kept', kept_row,
-       case when kept_file is distinct from _file then ' of ' || kept_file else '' end), {record}
-from ranked where place > 1 and is_other
-"""
-JUDGE_EVENTS = """
-create or replace temp table judged as
-select s.*, greatest(s.said_at, $floor) as known_at, r.{key} is not null as is_known,
-       is_known and {payload_s} is distinct from {payload_r} as is_conflict
-from ranked s left join raw.{table} r using ({key}) where place = 1
-"""
-# A later version of the same instant replaces the earlier one; news received before what is
-# committed is no news; versions received live follow the committed ones.
-DATE_VERSIONS = """
-create or replace temp table dated as
-select s.* exclude (known_at), case when $is_live
-         then greatest(s.said_at, $floor, latest.known_at + interval 1 microsecond)
-         else greatest(s.said_at, $floor) end as known_at
-from ranked s left join (
-  select {key}, max(known_at) as known_at, max(received_at) as received_at from raw.{table} group by 1
-) latest using ({key})
-where place = 1 and not ($is_live and coalesce(s.said_at <= latest.received_at, false))
-qualify row_number() over (partition by s.{key}, greatest(s.said_at, $floor) order by s.said_at desc) = 1
-"""
-# A version is news if it differs from what anyone, and from what its own source, said before.
-JUDGE_VERSIONS = """
-create or replace temp table judged as
-with versions as (
-  select {key}, known_at, source, {payload} as payload, false as is_new
-  from raw.{table} where {key} in (select {key} from dated)
-  union all
-  select {key}, known_at, $source, {payload}, true from dated
-), told as (
-  select {key}, known_at, is_new,
-         payload is not distinct from lag(payload) over by_all
-         or payload is not distinct from lag(payload) over by_source as is_repeated,
-         not is_repeated and lag(known_at) over by_all is not distinct from known_at as is_conflict
-  from versions
-  window by_all as (partition by {key} order by known_at, is_new),
-         by_source as (partition by {key}, source order by known_at, is_new)
+# Whether the rows lie by time already, as logs do: then they are found by day without a sort.
+IS_CLUSTERED = """
+select coalesce(sum(last - first) <= 2 * (max(last) - min(first)), true) from (
+  select epoch(stats_min_value::timestamp) as first, epoch(stats_max_value::timestamp) as last
+  from parquet_metadata({files}) where path_in_schema = '{time}'
 )
-select d.*, is_repeated or is_conflict as is_known, is_conflict
-from told join dated d using ({key}, known_at) where is_new
-"""
-REJECT_CONFLICTS = """
-insert into rejects select $table, _file, _row, 'conflicts with the committed row', {record}
-from judged where is_conflict
 """
 INSERT = """
 insert into raw.{table} ({columns}, known_at, source)
-select {columns}, known_at, $source from judged where not is_known and {in_days} order by known_at, {key}
+select {columns}, known_at, $source from standing where {in_days} {order}
 """
 
 
@@ -109,54 +81,66 @@ class Merge:
             FeedError: a history has rows below the seal.
         """
         add_attribute_columns(self.con, table, self.feed)
-        reject_staged(self.con, table.name, staging.files(table.name, "bad"))
-        read, _ = rejected(self.con, table.name)
-        inserted = elsewhere = 0
-        files = staging.files(table.name, "good")
-        if files is not None:
-            self._rank(table, files)
-            self._judge(table)
-            self._refuse_below_seal(table)
-            read += self._count("ranked", "true")
-            elsewhere = self._count("judged", f"not is_known and not ({self._in_days(table)})")
-            inserted = self._insert(table)
+        files = staging.files(table.name)
+        if files is None:
+            return TableCounts()
+        self._show(table, files)
+        read = rejected(self.con, table.name)[0] + self._count("incoming", "true")
+        self._stand(table)
+        self._refuse_below_seal(table)
+        elsewhere = self._count("standing", f"not ({self._in_days(table)})") if self.days else 0
+        inserted = self._insert(table, files)
         bad, rules = rejected(self.con, table.name)
         if bad:
             quarantine(self.con, table.name, self.source, self.imported_at)
         return TableCounts(read, inserted, read - inserted - elsewhere - bad, bad, rules)
 
-    def _rank(self, table: RawTable, files: str) -> None:
-        key, payload = table.key, self._payload(table)
-        other = f"{payload} is distinct from first_value({payload}) over least_first"
-        grain, is_other = (key, "true") if table.is_event else (f"{key}, said_at", other)
-        received_at = self.imported_at if self.mode == "live" else None
-        sql = RANK.format(said_at=self._said_at(table), grain=grain, is_other=is_other)
-        self.con.execute(sql, {"files": files, "received_at": received_at})
-        self._reject(REJECT_DUPLICATES, table)
-
-    def _judge(self, table: RawTable) -> None:
+    def _show(self, table: RawTable, files: str) -> None:
+        """Make the views `staged` and `incoming`, without people that were erased; reject bad rows."""
+        person = "user_id" if table.name != "posts" else "author_id"
+        replaced = erased_author(self.con) if person == "author_id" else person
+        self.con.execute(STAGED.format(files=literal(files), person=person, replaced=replaced))
+        is_known = erased_filter(self.con, f"(_record->>'{person}')")
+        reject(self.con, table.name, f"staged where _reason is not null and {is_known}", "_reason", "_record")
         floor = seal(self.con, self.feed) if self.mode == "live" else self.feed.start_at
-        names = {"table": table.name, "key": table.key, "payload": self._payload(table)}
-        if table.is_event:
-            sides = {f"payload_{side}": self._payload(table, f"{side}.") for side in "sr"}
-            self.con.execute(JUDGE_EVENTS.format(**names, **sides), {"floor": floor})
-        else:
-            dated = {"floor": floor, "is_live": self.mode == "live"}
-            self.con.execute(DATE_VERSIONS.format(**names), dated)
-            self.con.execute(JUDGE_VERSIONS.format(**names), {"source": self.source})
-        self._reject(REJECT_CONFLICTS, table)
+        view = INCOMING.format(
+            own="_reason, _record" if table.is_event else "_reason, _record, known_at",
+            floor=instant_literal(floor),
+            received_at=self._received_at(),
+            said_at=self._said_at(table),
+            is_welcome=self._is_welcome(table, person),
+        )
+        self.con.execute(view)
+
+    def _is_welcome(self, table: RawTable, person: str) -> str:
+        is_welcome = erased_filter(self.con) if person == "user_id" else "true"
+        has_rejects = table.name == "engagements" and rejected(self.con, "impressions")[0] > 0
+        return f"{is_welcome} and {NOT_FALLEN}" if has_rejects else is_welcome
+
+    def _received_at(self) -> str:
+        if self.mode == "history":
+            return "received_at"
+        return f"coalesce(received_at, {instant_literal(self.imported_at)})"
 
     def _said_at(self, table: RawTable) -> str:
         """SQL of the instant that a row claims for itself."""
         if self.mode == "live":
-            received = "coalesce(received_at, $received_at)"
+            received = self._received_at()
             return f"greatest({table.time}, {received})" if table.is_event else received
-        return str(table.time) if table.is_event else f"coalesce(known_at, {_literal(self.feed.start_at)})"
+        if table.is_event:
+            return str(table.time)
+        return f"coalesce(known_at, {instant_literal(self.feed.start_at)})"
+
+    def _stand(self, table: RawTable) -> None:
+        if table.is_event:
+            stand_events(self.con, table, self.feed)
+        else:
+            stand_versions(self.con, table, self.feed, self.source, self.mode == "live")
 
     def _in_days(self, table: RawTable) -> str:
         if self.days is None or not table.is_event:
             return "true"
-        first, end = map(_literal, self.days)
+        first, end = map(instant_literal, self.days)
         return f"known_at >= {first} and known_at < {end}"
 
     def _refuse_below_seal(self, table: RawTable) -> None:
@@ -165,9 +149,7 @@ class Merge:
         row = self.con.execute("select max(sealed_until) from raw.seals").fetchone()
         if row is None or row[0] is None:
             return
-        below = self._count(
-            "judged", f"not is_known and {self._in_days(table)} and known_at < {_literal(row[0])}"
-        )
+        below = self._count("standing", f"{self._in_days(table)} and known_at < {instant_literal(row[0])}")
         if below:
             raise FeedError(
                 f"{below} new rows of {table.name} from {self.source} lie before {row[0]} UTC, "
@@ -175,21 +157,18 @@ class Merge:
                 "on, or with --as-history, which rebuilds from there"
             )
 
-    def _insert(self, table: RawTable) -> int:
+    def _insert(self, table: RawTable, files: str) -> int:
         columns = ", ".join(map(quoted, payload_types(table, self.feed)))
-        sql = INSERT.format(table=table.name, columns=columns, key=table.key, in_days=self._in_days(table))
+        order = "" if self._is_clustered(table, files) else f"order by known_at, {table.key}"
+        sql = INSERT.format(table=table.name, columns=columns, in_days=self._in_days(table), order=order)
         row = self.con.execute(sql, {"source": self.source}).fetchone()
         return int(row[0]) if row else 0
 
-    def _reject(self, sql: str, table: RawTable) -> None:
-        names = map(quoted, payload_types(table, self.feed))
-        record = "to_json(struct_pack(" + ", ".join(f"{name} := {name}" for name in names) + "))"
-        self.con.execute(sql.format(key=table.key, record=record), {"table": table.name})
-
-    def _payload(self, table: RawTable, prefix: str = "") -> str:
-        """SQL of what a row says, apart from when it came."""
-        columns = [name for name in payload_types(table, self.feed) if name != "received_at"]
-        return "row(" + ", ".join(f"{prefix}{quoted(name)}::varchar" for name in columns) + ")"
+    def _is_clustered(self, table: RawTable, files: str) -> bool:
+        if not table.is_event:
+            return False
+        row = self.con.execute(IS_CLUSTERED.format(files=literal(files), time=table.time)).fetchone()
+        return bool(row and row[0])
 
     def _count(self, relation: str, condition: str) -> int:
         row = self.con.execute(f"select count(*) from {relation} where {condition}").fetchone()
@@ -213,12 +192,3 @@ def columns_of(con: duckdb.DuckDBPyConnection, table: RawTable) -> set[str]:
         [table.name],
     ).fetchall()
     return {name for (name,) in found}
-
-
-def quoted(name: str) -> str:
-    """A column's name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(instant: datetime) -> str:
-    return f"timestamp '{instant.isoformat(sep=' ')}'"

@@ -19,13 +19,11 @@ def create_rejects(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(CREATE_REJECTS)
 
 
-def reject_staged(con: duckdb.DuckDBPyConnection, table: str, files: str | None) -> None:
-    """Gather the rows that failed their checks."""
-    if files is not None:
-        con.execute(
-            "insert into rejects select $table, file, row, reason, record from read_parquet($files)",
-            {"table": table, "files": files},
-        )
+def reject(con: duckdb.DuckDBPyConnection, table: str, rows: str, reason: str, record: str) -> None:
+    """Gather bad rows of a table: a relation with `_file` and `_row`, SQL of the reason and of the cells."""
+    con.execute(
+        f"insert into rejects select $table, _file, _row, {reason}, {record} from {rows}", {"table": table}
+    )
 
 
 def quarantine(con: duckdb.DuckDBPyConnection, table: str, source: str, at: datetime) -> None:

@@ -1,22 +1,43 @@
-"""What a good row of each raw table is: columns, types, ranges, as Pandera schemas."""
+"""What a good row of each raw table is: columns, types, ranges, as SQL."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from feed_platform.feed import AttributeKind, Feed
-from feed_platform.interactions.casting import POLARS_TYPES
 from feed_platform.lake.contract import TABLES
 
-if TYPE_CHECKING:
-    import pandera.polars as pa
-
 MAX_ID = 64
-PROPENSITY_KINDS = ("marginal", "conditional")
 SET_BY_IMPORT = ("known_at", "source")
 DEFAULTS = {"surface": "home"}
 MAY_LIE_AHEAD = ("removed_at",)
 ATTRIBUTE_TYPES: dict[AttributeKind, str] = {"category": "VARCHAR", "number": "DOUBLE", "list": "VARCHAR[]"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a cell must satisfy, as SQL of `{0}`, and what is said of one that doesn't."""
+
+    holds: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a raw table: its name, its SQL type, whether it may be missing, its rules."""
+
+    name: str
+    kind: str
+    is_required: bool
+    rules: tuple[Rule, ...]
+
+
+RULES = {
+    "position": (Rule("{0} >= 1", "is below 1"),),
+    "propensity": (Rule("{0} > 0 and {0} <= 1", "is outside (0, 1]"),),
+    "propensity_kind": (Rule("{0} in ('marginal', 'conditional')", "is neither marginal nor conditional"),),
+    "value": (Rule("{0} >= 0", "is below 0"),),
+}
 
 
 @dataclass(frozen=True)
@@ -68,49 +89,57 @@ def attributes_of(table: RawTable, feed: Feed) -> dict[str, AttributeKind]:
     return {"users": feed.attributes.users, "posts": feed.attributes.posts}.get(table.name, {})
 
 
-def row_schema(
+def described(
     table: RawTable, feed: Feed, latest: datetime, earliest: datetime | None = None
-) -> "pa.DataFrameSchema":
-    """The Pandera schema of a table's rows, for an eager polars frame with every input column.
+) -> tuple[Column, ...]:
+    """What a good row of a table is, column by column: the one description that every check derives from.
 
     Args:
-        latest: times after it lie in the future.
+        latest: times after it lie in the future (UTC, naive).
         earliest: the table's own time may not lie before it.
     """
-    import pandera.polars as pa
-
-    return pa.DataFrameSchema(
-        {
-            column: pa.Column(
-                POLARS_TYPES[kind],
-                _checks(table, column, kind, feed, latest)
-                + (_not_before(earliest) if earliest and column == table.time else []),
-                nullable=column not in table.required,
-            )
-            for column, kind in input_types(table, feed).items()
-        }
+    return tuple(
+        Column(name, kind, name in table.required, tuple(_rules(table, name, kind, feed, latest, earliest)))
+        for name, kind in input_types(table, feed).items()
     )
 
 
-def _checks(table: RawTable, column: str, kind: str, feed: Feed, latest: datetime) -> "list[pa.Check]":
-    import pandera.polars as pa
-
-    if column in attributes_of(table, feed):
-        return []
-    if column.endswith("_id"):
-        return [pa.Check.str_length(max_value=MAX_ID, error=f"is longer than {MAX_ID} characters")]
-    if kind == "TIMESTAMP" and column not in MAY_LIE_AHEAD:
-        return [pa.Check.le(latest, error="is in the future")]
-    return {
-        "position": [pa.Check.ge(1, error="is below 1")],
-        "propensity": [pa.Check.in_range(0, 1, include_min=False, error="is outside (0, 1]")],
-        "propensity_kind": [pa.Check.isin(PROPENSITY_KINDS, error="is neither marginal nor conditional")],
-        "event_type": [pa.Check.isin(feed.event_types, error="is not one of the feed's event types")],
-        "value": [pa.Check.ge(0, error="is below 0")],
-    }.get(column, [])
+def _rules(
+    table: RawTable, name: str, kind: str, feed: Feed, latest: datetime, earliest: datetime | None
+) -> Iterator[Rule]:
+    if name in attributes_of(table, feed):
+        return
+    if name.endswith("_id"):
+        yield Rule(f"length({{0}}) <= {MAX_ID}", f"is longer than {MAX_ID} characters")
+    if kind == "TIMESTAMP" and name not in MAY_LIE_AHEAD:
+        yield Rule(f"{{0}} <= {instant_literal(latest)}", "is in the future")
+    if earliest is not None and name == table.time:
+        yield Rule(f"{{0}} >= {instant_literal(earliest)}", "is before the feed's start")
+    if name == "event_type":
+        yield Rule(f"{{0}} in ({_listed(feed.event_types)})", "is not one of the feed's event types")
+    yield from RULES.get(name, ())
 
 
-def _not_before(earliest: datetime) -> "list[pa.Check]":
-    import pandera.polars as pa
+def record_sql(columns: Iterable[str]) -> str:
+    """SQL of a row's cells as JSON."""
+    cells = ", ".join(f"{literal(name)}: {quoted(name)}" for name in columns)
+    return f"to_json({{{cells}}})::varchar"
 
-    return [pa.Check.ge(earliest, error="is before the feed's start")]
+
+def quoted(name: str) -> str:
+    """A column's name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def instant_literal(instant: datetime) -> str:
+    """An instant (UTC, naive) as SQL writes it."""
+    return f"timestamp '{instant.isoformat(sep=' ')}'"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(map(literal, words)) or "null"

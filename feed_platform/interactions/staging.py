@@ -1,4 +1,4 @@
-"""Checked rows on disk until the whole import is known: memory stays bounded, the lock is held briefly."""
+"""Checked rows as Parquet until the whole import is known: memory stays bounded, the lock is held briefly."""
 
 import shutil
 import tempfile
@@ -14,93 +14,124 @@ import polars as pl
 
 from feed_platform.feed import Feed, FeedError
 from feed_platform.interactions.batch import RAW_TABLES, Batch, Mode, Relation
-from feed_platform.interactions.checking import check
-from feed_platform.interactions.schemas import RAW, row_schema
+from feed_platform.interactions.checking import checked_sql
+from feed_platform.interactions.schemas import RAW, Column, described, literal
 
 CLOCK_SKEW = timedelta(hours=1)
 ABANDONED_SECONDS = 86_400
-CHUNK_ROWS = 100_000
 PREFIX = "import-"
+FRAME = "staged_frame"
 
 
 @dataclass
 class Staging:
-    """A folder with one Parquet file for each table, kind (good, bad, truth) and batch."""
+    """A folder with one Parquet file for each relation, `<table>/<part>.parquet`, good rows and bad.
 
+    `con` casts and checks; `read` counts the rows of each table.
+    """
+
+    con: duckdb.DuckDBPyConnection
     folder: Path
-    offsets: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, tuple[Column, ...]]
+    source: str
+    read: dict[str, int] = field(default_factory=dict)
+    parts: int = 0
 
-    def files(self, name: str, kind: str) -> str | None:
-        """The glob of a table's files of one kind, or None where there are none."""
-        found = next((self.folder / name).glob(f"{kind}-*.parquet"), None)
-        return None if found is None else str(self.folder / name / f"{kind}-*.parquet")
+    def files(self, name: str) -> str | None:
+        """The glob of a table's files, or None where there are none."""
+        found = next((self.folder / name).glob("*.parquet"), None)
+        return None if found is None else str(self.folder / name / "*.parquet")
 
-    def add(self, name: str, kind: str, frame: pl.DataFrame) -> None:
-        """Keep a frame; an empty one needs no file."""
-        if len(frame):
-            folder = self.folder / name
-            folder.mkdir(exist_ok=True)
-            frame.write_parquet(folder / f"{kind}-{len(list(folder.iterdir())):06}.parquet")
+    def add(self, batch: Batch | Relation) -> None:
+        """Cast and check rows, and keep them.
 
-    def numbered(self, name: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-        """The frame with `_file` and `_row`; where it brings none, its place in the import."""
-        offset = self.offsets.get(name, 0) + 1
-        self.offsets[name] = offset + len(frame) - 1
-        if "_file" not in frame.columns:
-            frame = frame.with_columns(pl.lit(source).alias("_file"))
+        Raises:
+            FeedError: a relation's SQL fails, or a column is undeclared.
+        """
+        if isinstance(batch, Relation):
+            self._add_relation(batch)
+            return
+        for table in RAW_TABLES:
+            frame = batch.table(table)
+            if frame is not None and len(frame):
+                self._add_frame(table, frame)
+        if batch.truth is not None and len(batch.truth):
+            batch.truth.write_parquet(self._next("truth"))
+
+    def _add_relation(self, relation: Relation) -> None:
+        try:
+            for statement in relation.setup:
+                self.con.execute(statement)
+            if relation.strict is not None and self._tried(relation.table, relation.strict):
+                return
+            self._write(relation.table, relation.sql)
+        except duckdb.Error as error:
+            message = " ".join(str(error).split())
+            raise FeedError(f"{relation.place or relation.table}: {message}") from error
+
+    def _tried(self, table: str, sql: str) -> bool:
+        """Whether rows without fault have been kept; a faulty file leaves nothing behind."""
+        try:
+            self._write(table, sql)
+        except duckdb.Error:
+            return False
+        return True
+
+    def _add_frame(self, table: str, frame: pl.DataFrame) -> None:
+        """Rows of a frame; where it brings no `_row`, its place in the import."""
         if "_row" not in frame.columns:
-            frame = frame.with_row_index("_row", offset)
-        return frame.with_columns(pl.col("_row").cast(pl.Int64))
+            frame = frame.with_row_index("_row", self.read.get(table, 0) + 1)
+        self.con.register(FRAME, frame)
+        self._write(table, f"from {FRAME}")
+        self.con.unregister(FRAME)
+
+    def _write(self, table: str, sql: str) -> None:
+        types = {name: kind for name, kind, *_ in self.con.execute(f"describe {sql}").fetchall()}
+        file = self._next(table)
+        checked = checked_sql(sql, types, RAW[table], self.columns[table], self.parts, self.source)
+        draft = file.with_suffix(".draft")
+        row = self.con.execute(f"copy ({checked}) to {literal(str(draft))} (format parquet)").fetchone()
+        draft.rename(file)
+        self.read[table] = self.read.get(table, 0) + (row[0] if row else 0)
+
+    def _next(self, table: str) -> Path:
+        self.parts += 1
+        folder = self.folder / table
+        folder.mkdir(exist_ok=True)
+        return folder / f"{self.parts:06}.parquet"
 
 
-@contextmanager
-def staged(
+def stage(
+    con: duckdb.DuckDBPyConnection,
     folder: Path,
     feed: Feed,
     batches: Iterable[Batch | Relation],
+    *,
     mode: Mode,
     source: str,
     imported_at: datetime,
-) -> Iterator[Staging]:
-    """Check all batches and hold their rows in a folder that goes away with the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
-    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as name:
-        staging = Staging(Path(name))
-        earliest = feed.start_at if mode == "history" else None
-        schemas = {
-            table: row_schema(RAW[table], feed, imported_at + CLOCK_SKEW, earliest) for table in RAW_TABLES
-        }
-        for batch in _frames(batches):
-            for table, schema in schemas.items():
-                frame = batch.table(table)
-                if frame is not None:
-                    checked = check(staging.numbered(table, frame, source), RAW[table], feed, schema)
-                    staging.add(table, "good", checked.good)
-                    staging.add(table, "bad", checked.bad)
-            if batch.truth is not None:
-                staging.add("truth", "truth", batch.truth)
-        yield staging
+) -> Staging:
+    """Check all batches on a connection, and keep their rows in a folder.
 
-
-def _frames(batches: Iterable[Batch | Relation]) -> Iterator[Batch]:
+    Raises:
+        FeedError: a relation's SQL fails, or a column is undeclared.
+    """
+    con.execute("set TimeZone = 'UTC'")
+    earliest = feed.start_at if mode == "history" else None
+    columns = {table: described(RAW[table], feed, imported_at + CLOCK_SKEW, earliest) for table in RAW_TABLES}
+    staging = Staging(con, folder, columns, source)
     for batch in batches:
-        if isinstance(batch, Batch):
-            yield batch
-        else:
-            yield from _chunks(batch)
+        staging.add(batch)
+    return staging
 
 
-def _chunks(relation: Relation) -> Iterator[Batch]:
-    with duckdb.connect() as con:
-        con.execute("set TimeZone = 'UTC'")
-        try:
-            for statement in relation.setup:
-                con.execute(statement)
-            for rows in con.execute(relation.sql).fetch_record_batch(CHUNK_ROWS):
-                yield Batch(**{relation.table: pl.DataFrame(pl.from_arrow(rows))})
-        except duckdb.Error as error:
-            raise FeedError(f"{relation.place or relation.table}: {error}") from error
+@contextmanager
+def staging_folder(temp: Path) -> Iterator[Path]:
+    """A folder for staged rows that goes away with the block."""
+    temp.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(temp)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=temp) as name:
+        yield Path(name)
 
 
 def _remove_abandoned(folder: Path) -> None:

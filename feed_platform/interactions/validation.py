@@ -1,24 +1,21 @@
 """`feed validate`: the raw tables checked again as they stand, and what the quarantine holds."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
-import polars as pl
 
 from feed_platform.feed import Feed, load_feed
 from feed_platform.interactions.batch import RAW_TABLES
-from feed_platform.interactions.checking import broken_rules
-from feed_platform.interactions.merge import columns_of, quoted
+from feed_platform.interactions.checking import stored_problems
+from feed_platform.interactions.merge import columns_of
 from feed_platform.interactions.quarantine import quarantined_rules
-from feed_platform.interactions.schemas import RAW, RawTable, input_types, row_schema
+from feed_platform.interactions.schemas import RAW, RawTable, described
 from feed_platform.interactions.staging import CLOCK_SKEW
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
-CHUNK_ROWS = 100_000
 GAPS = {
     "impressions": {"user_id": "users", "post_id": "posts"},
     "engagements": {"user_id": "users", "post_id": "posts", "impression_id": "impressions"},
@@ -77,19 +74,16 @@ def _issues(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> Iter
         yield Issue(f"quarantine.{table.name}", rule, rows)
 
 
-def _row_rules(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> Counter[str]:
-    """How many stored rows break each rule of the table's schema."""
+def _row_rules(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> dict[str, int]:
+    """How many stored rows break each rule of the table's description."""
     stored = columns_of(con, table)
-    types = input_types(table, feed)
-    schema = row_schema(table, feed, datetime.now(UTC).replace(tzinfo=None) + CLOCK_SKEW)
-    chosen = ", ".join(
-        quoted(name) if name in stored else f"null::{kind} as {quoted(name)}" for name, kind in types.items()
-    )
-    broken: Counter[str] = Counter()
-    for batch in con.execute(f"select {chosen} from raw.{table.name}").fetch_record_batch(CHUNK_ROWS):
-        failures = broken_rules(pl.DataFrame(pl.from_arrow(batch)), schema)
-        broken.update(f"{column}: {rule}" for column, rule in failures.select("column", "rule").iter_rows())
-    return broken
+    latest = datetime.now(UTC).replace(tzinfo=None) + CLOCK_SKEW
+    columns = (column for column in described(table, feed, latest) if column.name in stored)
+    broken = {rule: case for column in columns for rule, case in stored_problems(column).items()}
+    counts = ", ".join(f"count(*) filter (where {case})" for case in broken.values())
+    row = con.execute(f"select {counts} from raw.{table.name}").fetchone()
+    assert row is not None
+    return {rule: rows for rule, rows in zip(broken, row, strict=True) if rows}
 
 
 def _repeated(con: duckdb.DuckDBPyConnection, table: RawTable) -> int:

@@ -1,13 +1,26 @@
 """Cells of files as values of the raw tables."""
 
+import json
 from datetime import date, datetime
+from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
-from feed_platform.interactions.casting import cast
+from feed_platform.interactions.casting_sql import cast_sql, given_sql
 
 NOON = datetime(2024, 5, 1, 12)
+
+
+def cast(cells: pl.Series, kind: str) -> list[Any]:
+    """The cells as the import casts them, from whatever type DuckDB sees them in."""
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.register("cells", cells.alias("cell").to_frame())
+        (source,) = con.execute("select any_value(typeof(cell)) from cells").fetchone() or ("",)
+        rows = con.execute(f"select {cast_sql('cell', source, kind)} from cells").fetchall()
+    return [value for (value,) in rows]
 
 
 @pytest.mark.parametrize(
@@ -27,32 +40,63 @@ NOON = datetime(2024, 5, 1, 12)
     ],
 )
 def test_every_spelling_of_an_instant_is_utc(cell: str) -> None:
-    assert cast(pl.Series(["", cell]), "TIMESTAMP").to_list() == [None, NOON]
+    assert cast(pl.Series(["", cell]), "TIMESTAMP") == [None, NOON]
 
 
 def test_typed_times_are_utc() -> None:
     zoned = pl.Series([NOON]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")
-    assert cast(zoned.dt.cast_time_unit("ns"), "TIMESTAMP").to_list() == [NOON]
-    assert cast(pl.Series([date(2024, 5, 1)]), "TIMESTAMP").to_list() == [datetime(2024, 5, 1)]
-    assert cast(pl.Series([1714564800]), "TIMESTAMP").to_list() == [NOON]
+    assert cast(zoned.dt.cast_time_unit("ns"), "TIMESTAMP") == [NOON]
+    assert cast(pl.Series([date(2024, 5, 1)]), "TIMESTAMP") == [datetime(2024, 5, 1)]
+    assert cast(pl.Series([1714564800]), "TIMESTAMP") == [NOON]
 
 
 @pytest.mark.parametrize("cell", ["soon", "20240501", "0", "2024-13-01", "01/05/2024", "infinity", "12:00"])
 def test_what_is_no_instant_is_null(cell: str) -> None:
-    assert cast(pl.Series([cell]), "TIMESTAMP").to_list() == [None]
+    assert cast(pl.Series([cell]), "TIMESTAMP") == [None]
 
 
 def test_numbers_are_finite_and_integers_whole() -> None:
     cells = pl.Series(["3", "3.0", "3.5", "nan", "inf", "x", "99999999999"])
-    assert cast(cells, "INTEGER").to_list() == [3, 3, None, None, None, None, None]
-    assert cast(cells.cast(pl.Categorical), "INTEGER").to_list() == cast(cells, "INTEGER").to_list()
-    assert cast(cells, "DOUBLE").to_list() == [3.0, 3.0, 3.5, None, None, None, 99999999999.0]
+    assert cast(cells, "INTEGER") == [3, 3, None, None, None, None, None]
+    assert cast(cells.cast(pl.Categorical), "INTEGER") == cast(cells, "INTEGER")
+    assert cast(cells, "DOUBLE") == [3.0, 3.0, 3.5, None, None, None, 99999999999.0]
 
 
 def test_ids_that_were_read_as_floats_are_whole_again() -> None:
-    assert cast(pl.Series([12.0, None, 1.5, float("nan")]), "VARCHAR").to_list() == ["12", None, "1.5", None]
+    assert cast(pl.Series([12.0, None, 1.5, float("nan")]), "VARCHAR") == ["12", None, "1.5", None]
 
 
 def test_json_is_valid_or_null() -> None:
-    assert cast(pl.Series(['{"a": 1}', "{", None]), "JSON").to_list() == ['{"a": 1}', None, None]
-    assert cast(pl.Series([{"a": 1}]), "JSON").to_list() == ['{"a": 1}']
+    assert cast(pl.Series(['{"a": 1}', "{", None]), "JSON") == ['{"a": 1}', None, None]
+    assert list(map(json.loads, cast(pl.Series([{"a": 1}]), "JSON"))) == [{"a": 1}]
+
+
+def test_lists_hold_text_and_nothing_empty() -> None:
+    cells = pl.Series(['["a", "b"]', '["a", null, ""]', "[]", "a|b", '{"a": 1}', "", None])
+    assert cast(cells, "VARCHAR[]") == [["a", "b"], ["a"], [], None, None, None, None]
+    assert cast(pl.Series([["a", None], [], None]), "VARCHAR[]") == [["a"], [], None]
+    assert cast(pl.Series([[1, 2]]), "VARCHAR[]") == [["1", "2"]]
+
+
+@pytest.mark.parametrize("cell", ["1_000", "0x10", "1e400", "one"])
+def test_what_no_file_means_as_a_number_is_null(cell: str) -> None:
+    assert cast(pl.Series([cell]), "DOUBLE") == cast(pl.Series([cell]), "INTEGER") == [None]
+
+
+def test_a_cell_of_any_type_can_be_asked_for_any_type() -> None:
+    sources = [
+        "true",
+        "12::hugeint",
+        "1.50::decimal(9, 2)",
+        "time '10:00'",
+        "interval 1 day",
+        "uuid()",
+        "'x'::blob",
+    ]
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        for sql in sources:
+            (source,) = con.execute(f"select typeof({sql})").fetchone() or ("",)
+            for kind in ("VARCHAR", "JSON", "TIMESTAMP", "INTEGER", "DOUBLE", "VARCHAR[]"):
+                cell = f"({sql})"
+                con.execute(f"select {cast_sql(cell, source, kind)}, {given_sql(cell, source)}").fetchall()

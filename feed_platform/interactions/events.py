@@ -1,0 +1,52 @@
+"""Which rows of impressions and engagements come in: one of each id, those not in the lake yet."""
+
+import duckdb
+
+from feed_platform.feed import Feed
+from feed_platform.interactions.quarantine import reject
+from feed_platform.interactions.schemas import RawTable, payload_types, quoted, record_sql
+
+STANDING = """
+create or replace temp table aside (part INTEGER, place BIGINT);
+create or replace temp view standing as
+from incoming where not exists (from aside where part = _part and place = file_row_number)
+"""
+# Hashes meet by chance, so the window looks at the keys themselves.
+DUPLICATES = """
+create or replace temp table duplicates as
+select * from (
+  select *, row_number() over least_first as nth,
+         first_value(_file) over least_first as kept_file, first_value(_row) over least_first as kept_row
+  from incoming
+  where hash({key}) in (select hash({key}) from incoming group by 1 having count(*) > 1)
+  window least_first as (partition by {key} order by received_at, _file, _row)
+) where nth > 1
+"""
+DUPLICATE = """
+format('duplicate {key}, row {{}}{{}} kept', kept_row,
+       case when kept_file is distinct from _file then ' of ' || kept_file else '' end)
+"""
+MET = """
+create or replace temp table met as
+select s._part, s.file_row_number, s.said <> r.said as is_conflict
+from (select _part, file_row_number, {key}, hash({payload}) as said from standing) s
+join (select {key}, hash({payload}) as said from raw.{table}) r using ({key})
+"""
+SET_ASIDE = "insert into aside select _part, file_row_number from {rows}"
+
+
+def stand_events(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> None:
+    """Make the view `standing` of `incoming`; reject repeated ids and rows that conflict with the lake's.
+
+    The least (received_at, file, row) of an id stands; a committed row stands above all.
+    """
+    con.execute(STANDING)
+    con.execute(DUPLICATES.format(key=table.key))
+    record = record_sql(payload_types(table, feed))
+    reject(con, table.name, "duplicates", DUPLICATE.format(key=table.key), record)
+    con.execute(SET_ASIDE.format(rows="duplicates"))
+    payload = ", ".join(quoted(name) for name in payload_types(table, feed) if name != "received_at")
+    con.execute(MET.format(table=table.name, key=table.key, payload=payload))
+    conflicts = "incoming semi join (from met where is_conflict) using (_part, file_row_number)"
+    reject(con, table.name, conflicts, "'conflicts with the committed row'", record)
+    con.execute(SET_ASIDE.format(rows="met"))

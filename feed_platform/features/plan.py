@@ -33,11 +33,10 @@ class Plan:
     reopened: Reopened | None
 
     def __str__(self) -> str:
-        parts = [
-            f"building {self.start:%Y-%m-%d} up to {self.end:%Y-%m-%d}, sealed until {self.sealed_until}"
-        ]
-        if self.reopened_from:
-            parts.append(f"history was reopened from {self.reopened_from}")
+        days = f"{self.start:%Y-%m-%d} up to {self.end:%Y-%m-%d}"
+        parts = [f"building {days}, sealed until {self.sealed_until}"]
+        if self.reopened:
+            parts.append(f"history was reopened from {self.reopened.known_from}")
         if self.changed:
             parts.append(f"changed definitions, built anew over all days: {', '.join(self.changed)}")
         return "; ".join(parts)

@@ -133,12 +133,14 @@ ContextKind = Literal["category", "number"]
 class Attributes(Part):
     """Declared attributes: columns of raw.users and raw.posts, keys of an impression's `context`.
 
-    A `list` holds several categories (genres, hashtags).
+    A `list` holds several categories (genres, hashtags). `time_zone` names the users' attribute that
+    holds their IANA time zone.
     """
 
     users: dict[str, AttributeKind] = {}
     posts: dict[str, AttributeKind] = {}
     context: dict[str, ContextKind] = {}
+    time_zone: str | None = None
 
 
 class Feed(Part):

@@ -28,6 +28,7 @@ from feed_platform.interactions.staging import Staging
 from feed_platform.interactions.versions import stand_versions
 from feed_platform.lake import seal
 from feed_platform.lake.erased import erased_author, erased_filter
+from feed_platform.lake.seal import reopen
 
 Days = tuple[datetime, datetime]
 
@@ -87,7 +88,7 @@ class Merge:
         self._show(table, files)
         read = rejected(self.con, table.name)[0] + self._count("incoming", "true")
         self._stand(table)
-        self._refuse_below_seal(table)
+        self._look_below_seal(table)
         elsewhere = self._count("standing", f"not ({self._in_days(table)})") if self.days else 0
         inserted = self._insert(table, files)
         bad, rules = rejected(self.con, table.name)
@@ -143,19 +144,22 @@ class Merge:
         first, end = map(instant_literal, self.days)
         return f"known_at >= {first} and known_at < {end}"
 
-    def _refuse_below_seal(self, table: RawTable) -> None:
-        if self.mode == "live" or self.as_history:
+    def _look_below_seal(self, table: RawTable) -> None:
+        """Refuse a history's new rows below the seal, or note that they reopen it."""
+        if self.mode == "live":
             return
-        row = self.con.execute("select max(sealed_until) from raw.seals").fetchone()
-        if row is None or row[0] is None:
-            return
-        below = self._count("standing", f"{self._in_days(table)} and known_at < {instant_literal(row[0])}")
-        if below:
+        sealed_until = seal(self.con, self.feed)
+        below = f"{self._in_days(table)} and known_at < {instant_literal(sealed_until)}"
+        row = self.con.execute(f"select count(*), min(known_at) from standing where {below}").fetchone()
+        rows, first = row or (0, None)
+        if rows and not self.as_history:
             raise FeedError(
-                f"{below} new rows of {table.name} from {self.source} lie before {row[0]} UTC, "
+                f"{rows} new rows of {table.name} from {self.source} lie before {sealed_until} UTC, "
                 "up to which the past is closed: import them with --mode live, so that they count from now "
                 "on, or with --as-history, which rebuilds from there"
             )
+        if rows:
+            reopen(self.con, first)
 
     def _insert(self, table: RawTable, files: str) -> int:
         columns = ", ".join(map(quoted, payload_types(table, self.feed)))

@@ -208,6 +208,8 @@ def test_history_below_the_seal_is_refused_unless_asked_for(home: Settings) -> N
         bring(home, Batch(impressions=shown(["a", "b"])))
     assert version(home) == before
     assert bring(home, Batch(impressions=shown(["a", "b"])), as_history=True).impressions.inserted == 1
+    with Lake.of(home).read() as con:
+        assert rows(con, "select known_from from raw.reopened") == [(START + HOUR,)]
 
 
 def test_days_bring_in_what_was_known_in_them(home: Settings) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from feed_platform.features.catalogue import GROUPS, Feature, catalogue
+from feed_platform.features.catalogue import GROUPS, NEVER, Feature, catalogue
 from feed_platform.features.frame import label_names
 from feed_platform.features.project import definitions, measures, rates
 from feed_platform.feed import Feed, FeedError
@@ -65,14 +65,16 @@ def check_examples(frame: pl.DataFrame, feed: Feed) -> pl.DataFrame:
 
 
 def _feature(feature: Feature, feed: Feed) -> "Column":
-    """Stored features are counts, rates and times, never negative; attributes may be any number."""
+    """Stored features are counts, rates and times, never negative; attributes may be any number.
+
+    What the catalogue calls never null isn't."""
     import pandera.polars as pa
 
     if "_attr_" in feature.name or feature.name.startswith("context_") or feature.name == "post_age_hours":
         return pa.Column(pl.Float32, nullable=True)
     is_rate = any(feature.name.startswith(f"{feature.of}_{rate}_") for rate in rates(feed))
     low, high = RANGES.get(feature.name, (0, 1 if is_rate else None))
-    return pa.Column(pl.Float32, _between(low, high), nullable=feature.name == "position")
+    return pa.Column(pl.Float32, _between(low, high), nullable=feature.null != NEVER)
 
 
 def _widening(group: str, measure: str) -> "Check":

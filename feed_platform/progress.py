@@ -16,8 +16,12 @@ from rich.progress import (
 
 
 @contextmanager
-def reading() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar that hears what is being read and how many bytes of how many are done."""
+def reading() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar that hears what is being read and how many bytes of how many are done; None off a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -26,7 +30,6 @@ def reading() -> Iterator[Callable[[str, int, int], None]]:
         TransferSpeedColumn(),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

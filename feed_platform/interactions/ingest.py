@@ -1,6 +1,6 @@
 """The import: batches of raw rows into the lake, each row once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -33,6 +33,7 @@ def ingest(  # noqa: PLR0913
     imported_at: datetime,
     as_history: bool = False,
     days: Days | None = None,
+    watch: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
 ) -> Counts:
     """Bring batches into the raw tables in one write transaction; the same batches twice change nothing.
 
@@ -45,6 +46,7 @@ def ingest(  # noqa: PLR0913
         imported_at: the import's time (UTC, naive); live rows without `received_at` were received then.
         as_history: accept a history's rows below the seal.
         days: bring in only events known in [first, end), in UTC.
+        watch: gets the connection that reads the batches, to ask it how far it is.
 
     Raises:
         FeedError: a history reaches below the seal, or a batch has an undeclared column; nothing changed.
@@ -53,6 +55,8 @@ def ingest(  # noqa: PLR0913
         with duckdb.connect(
             config={"memory_limit": lake.memory_limit, "temp_directory": str(lake.temp)}
         ) as con:
+            if watch is not None:
+                watch(con)
             staging = stage(con, folder, feed, batches, mode=mode, source=source, imported_at=imported_at)
         with lake.write(f"import {source}", {"mode": mode, "imported_at": imported_at}) as con:
             return _merge_all(Merge(con, feed, mode, source, imported_at, as_history, days), staging)

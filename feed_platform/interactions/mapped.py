@@ -13,11 +13,12 @@ import duckdb
 
 from feed_platform.feed import Feed, FeedError
 from feed_platform.interactions.batch import Relation
+from feed_platform.interactions.casting_sql import timestamp_sql
 from feed_platform.interactions.mapped_cells import instant_sql, sources
 from feed_platform.interactions.mapped_rows import FileRows
 from feed_platform.interactions.mapping_model import ImpressionInput, Input, Mapping
 from feed_platform.interactions.negatives import with_negatives
-from feed_platform.interactions.readers import FORMS, Reader, literal, one_line
+from feed_platform.interactions.readers import FORMS, TEXT, Reader, literal, one_line
 from feed_platform.interactions.schemas import RawTable
 
 EARLIEST_START = datetime(1990, 1, 1)  # an earlier time is a blank that became 1970 or year 1
@@ -33,13 +34,9 @@ class MappedLog:
     scratch: Path
     _read: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    def label_of(self, relation: Relation) -> str:
-        """The file that a relation reads, as the mapping names it."""
-        return self._read.get(relation.place, (relation.place, 0))[0]
-
-    def size_of(self, relation: Relation) -> int:
-        """The bytes of the files that a relation reads."""
-        return self._read.get(relation.place, ("", 0))[1]
+    def size_of(self, relation: Relation) -> tuple[str, int]:
+        """What a relation reads, as the mapping names it, and its bytes."""
+        return self._read.get(relation.place, (relation.place, 0))
 
     def relations(self, feed: Feed) -> list[Relation]:
         """All rows, table by table.
@@ -58,7 +55,7 @@ class MappedLog:
                 found, self.mapping.name, self.mapping.sampled_negatives, feed, self._types
             )
         for relation in found:
-            self._types(relation.sql)  # a bad pattern is found before anything is written
+            self._types(relation.sql, self.size_of(relation)[0])  # finds a bad pattern before writing
         return found
 
     def excluded(self, feed: Feed) -> Counter[str]:
@@ -77,30 +74,39 @@ class MappedLog:
         """
         plausible = f"t between timestamp '{EARLIEST_START}' and timestamp '{latest}'"
         spans = [
-            self._run(f"select min(t), max(t) from ({times}) where {plausible}")[0]
-            for times in self._times(feed)
+            self._run(f"select min(t), max(t) from ({times}) where {plausible}", where)[0]
+            for where, times in self._times(feed)
         ]
         known = [span for span in spans if span[0] is not None]
         return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
-    def _times(self, feed: Feed) -> Iterator[str]:
+    def _times(self, feed: Feed) -> Iterator[tuple[str, str]]:
+        """For each file its name and a SELECT of its events' times."""
         for table, place, one in self.mapping.inputs():
-            if table.time in one.columns:
+            if table.time in one.constants:
+                time = timestamp_sql(literal(one.constants[table.time]), TEXT)
+                yield place, f"select {time} as t"
+            elif table.time in one.columns:
                 column = one.columns[table.time]
                 for rows in self._rows(table, place, one, feed):
-                    yield f"select {instant_sql(column, rows.scan.columns, one)} as t from ({rows.kept()})"
+                    instant = instant_sql(column, rows.scan.columns, one)
+                    yield f"{place}: {rows.name}", f"select {instant} as t from ({rows.kept()})"
 
     def _excluded(self, place: str, rows: FileRows) -> dict[str, int]:
         rules = [f"{place} {rule}" for rule in rows.one.exclude]
-        return {rules[number]: n for number, n in self._run(rows.excluded()) if number is not None}
+        return {
+            rules[number]: n
+            for number, n in self._run(rows.excluded(), f"{place}: {rows.name}")
+            if number is not None
+        }
 
-    def _run(self, sql: str) -> list[tuple[Any, ...]]:
+    def _run(self, sql: str, where: str) -> list[tuple[Any, ...]]:
         with duckdb.connect() as con:
             try:
                 con.execute("set TimeZone = 'UTC'")
                 return con.execute(sql).fetchall()
             except duckdb.Error as error:
-                raise FeedError(f"{self.path}: {one_line(error)}") from error
+                raise FeedError(f"{self.path}: {where}: {one_line(error)}") from error
 
     def _rows(self, table: RawTable, place: str, one: Input, feed: Feed) -> Iterator[FileRows]:
         lists = self._lists(place, one)
@@ -158,9 +164,9 @@ class MappedLog:
         self._read[said] = (name, size)
         return said
 
-    def _types(self, sql: str) -> dict[str, str]:
+    def _types(self, sql: str, where: str = "engagements") -> dict[str, str]:
         """The columns of a SELECT and their DuckDB types."""
-        return {name: kind for name, kind, *_ in self._run(f"describe {sql}")}
+        return {name: kind for name, kind, *_ in self._run(f"describe {sql}", where)}
 
 
 def _words(file: Path) -> str:

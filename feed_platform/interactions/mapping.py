@@ -2,20 +2,21 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
 from feed_platform.feed import Feed, FeedError, MappingSource, feed_path, load_feed, save_feed
-from feed_platform.interactions.batch import Counts, Mode, Relation
+from feed_platform.interactions.batch import Counts, Mode
 from feed_platform.interactions.declared import Span, check_objectives, declared_feed, extended_feed
 from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.mapped import MappedLog
 from feed_platform.interactions.mapping_file import check_columns, load_mapping
 from feed_platform.interactions.mapping_model import Mapping
 from feed_platform.interactions.merge import Days
+from feed_platform.interactions.reading import Progress, Reading
 from feed_platform.interactions.staging import CLOCK_SKEW, PREFIX
 from feed_platform.lake import Lake
 from feed_platform.lake.seal import DAY
@@ -23,7 +24,6 @@ from feed_platform.settings import Settings
 
 SAMPLE = "sample:open_bandit"
 
-Progress = Callable[[str, int, int], None]
 Note = Callable[[str], None]
 
 
@@ -70,16 +70,19 @@ def import_mapping(  # noqa: PLR0913
         feed, differing = _feed_of(log, known, mode, at)
         for difference in differing if note else ():
             note(f"{difference}, which holds")  # type: ignore[misc]
-        counts = ingest(
-            lake,
-            feed,
-            _heard(log, log.relations(feed), progress),
-            mode=mode,
-            source=mapping.name,
-            imported_at=at,
-            as_history=as_history,
-            days=days,
-        )
+        reading = Reading(progress or _unheard, log.size_of)
+        with reading.told() if progress else nullcontext():
+            counts = ingest(
+                lake,
+                feed,
+                reading.relations(log.relations(feed)),
+                mode=mode,
+                source=mapping.name,
+                imported_at=at,
+                as_history=as_history,
+                days=days,
+                watch=reading.watch if progress else None,
+            )
         counts.excluded = log.excluded(feed)
     feed = _clocked(_with_source(feed, file, mode, mapping, counts.excluded), lake, mode, at)
     if feed != known:
@@ -92,28 +95,15 @@ def mapping_path(path: Path | str) -> Path:
     return open_bandit_mapping() if str(path) == SAMPLE else Path(path).expanduser().absolute()
 
 
+def _unheard(label: str, done: int, total: int) -> None:
+    """Nobody listens."""
+
+
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as name:
         yield Path(name)
-
-
-def _heard(log: MappedLog, relations: list[Relation], progress: Progress | None) -> Iterable[Relation]:
-    """The relations; the import asks for the next when it has read one."""
-    if progress is None:
-        return relations
-    return _announced(log, relations, progress)
-
-
-def _announced(log: MappedLog, relations: list[Relation], progress: Progress) -> Iterator[Relation]:
-    sizes = [log.size_of(relation) for relation in relations]
-    done = 0
-    for relation, size in zip(relations, sizes, strict=True):
-        progress(log.label_of(relation), done, sum(sizes))
-        yield relation
-        done += size
-    progress("", done, done)
 
 
 def _feed_of(log: MappedLog, known: Feed | None, mode: Mode, at: datetime) -> tuple[Feed, list[str]]:
@@ -146,7 +136,7 @@ def _span(log: MappedLog, mode: Mode, at: datetime) -> Span | None:
     feed = declared_feed(log.mapping, mode, at, None)
     span = log.first_and_last(feed, at + CLOCK_SKEW)
     if span is None and declared.start is None:
-        raise FeedError("feed.start is needed: the log holds no event with a time")
+        raise FeedError("feed.start is needed: the log holds no event with a time from 1990 on")
     return span
 
 

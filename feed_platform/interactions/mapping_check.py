@@ -11,9 +11,10 @@ import duckdb
 
 from feed_platform.feed import Feed, feed_path, load_feed
 from feed_platform.interactions.batch import RAW_TABLES, Counts, Mode
-from feed_platform.interactions.mapping import Progress, import_mapping
+from feed_platform.interactions.mapping import import_mapping
 from feed_platform.interactions.merge import quoted
 from feed_platform.interactions.negatives import POLICY
+from feed_platform.interactions.reading import Progress
 from feed_platform.interactions.schemas import RAW, payload_types
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings

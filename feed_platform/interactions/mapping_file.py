@@ -89,7 +89,7 @@ def may_be_made(column: str, table: RawTable) -> bool:
 
 def meant(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?` where one of the words is close."""
-    close = get_close_matches(word, list(words), n=1)
+    close = get_close_matches(word, list(words), n=1, cutoff=0.7)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -314,5 +314,8 @@ def literal(value: object) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """An error's message without its line breaks."""
-    return " ".join(str(error).split())
+    """What DuckDB says, without line breaks and without advice on options that a mapping doesn't have."""
+    said = " ".join(str(error).split())
+    if "state machine reached an invalid state" in said:
+        return "a quote isn't closed, or line endings are mixed: set quote, or give all lines the same ending"
+    return said.partition(" Possible ")[0].partition(" file = ")[0]

@@ -68,6 +68,23 @@ def test_the_worked_example_comes_in_as_the_guide_says(home: Settings, example: 
     assert {"user_attr_age", "post_attr_release_year", "post_attr_genres"} <= set(feature_names(feed))
 
 
+def test_a_reader_hears_how_far_the_import_is(home: Settings, example: Path) -> None:
+    heard: list[tuple[str, int, int]] = []
+    import_mapping(home, example, imported_at=NOW, progress=lambda *said: heard.append(said))
+    assert {"films.user", "films.item", "films.inter"} <= {what for what, _, _ in heard}
+    done = [bytes_read for _, bytes_read, _ in heard]
+    assert done == sorted(done) and heard[-1][1] == heard[-1][2] > 0
+
+
+def test_an_edited_feed_is_followed_and_what_differs_is_said(home: Settings, example: Path) -> None:
+    import_mapping(home, example, imported_at=NOW)
+    feed_path(home).write_text(feed_path(home).read_text().replace("weight = 1.0", "weight = 2.0"))
+    notes: list[str] = []
+    import_mapping(home, example, imported_at=NOW, mode="history", note=notes.append)
+    assert load_feed(home).objectives == (Objective(event="like", weight=2),)
+    assert notes == ["feed.objectives is like x 1 in the mapping and like x 2 in feed.toml, which holds"]
+
+
 def test_check_says_what_the_import_does_and_writes_nothing(tmp_path: Path, example: Path) -> None:
     with (example.parent / "films.inter").open("a") as log:
         log.write("196\t242\t3\tyesterday\n")

@@ -78,6 +78,19 @@ def test_times_are_exact_in_utc(home: Settings, tmp_path: Path, cell: str, times
     assert shown_at(home, tmp_path, cell, times) == expected
 
 
+def test_a_log_without_times_may_have_one(home: Settings, tmp_path: Path) -> None:
+    mapping = "name: timeless\nimpressions:\n  - files: log.csv\n    columns: {user_id: u, post_id: p}\n"
+    take(home, tmp_path, f"{mapping}    constants: {{shown_at: 2020-02-03}}\n", log_csv="u,p\nu,p\n")
+    assert rows(home, "select shown_at from raw.impressions") == [(datetime(2020, 2, 3),)]
+    assert load_feed(home).start == date(2020, 2, 3)
+
+
+def test_mixed_line_endings_are_named(home: Settings, tmp_path: Path) -> None:
+    (tmp_path / "log.tsv").write_bytes(STARS.encode() + b"\nu\ti\t1\t8.8e8\r\n")
+    with pytest.raises(FeedError, match=r"impressions\[0\]: log\.tsv: .*line endings are mixed"):
+        take(home, tmp_path, RATINGS)
+
+
 RATINGS = """
 name: ratings
 impressions:

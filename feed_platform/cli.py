@@ -134,6 +134,16 @@ def validate() -> None:
 
 
 @app.command()
+def features() -> None:
+    """What features there are: definition, window, when null, and their coverage in the training table."""
+    from feed_platform.features.listing import as_table, listing
+    from feed_platform.lake import Lake
+
+    settings = Settings()
+    print(as_table(listing(load_feed(settings), Lake.of(settings))))
+
+
+@app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query; without one, an interactive shell.")] = None,
     form: Annotated[

@@ -1,6 +1,7 @@
 """The catalogue in Python and the columns in dbt are the same."""
 
 from datetime import date
+from pathlib import Path
 
 from feed_platform.features.catalogue import GROUPS, catalogue, feature_names, popularity_name, stored_names
 from feed_platform.features.on_demand import ON_DEMAND
@@ -67,3 +68,9 @@ def test_posts_are_popular_by_the_first_objectives_rate() -> None:
 def test_every_feature_says_what_it_is() -> None:
     for feature in catalogue(FEED):
         assert feature.definition and feature.null, feature
+
+
+def test_the_guide_lists_every_feature_of_the_default_feed() -> None:
+    guide = (Path(__file__).parents[2] / "docs/features.md").read_text()
+    for feature in catalogue(Feed(start=date(2026, 1, 1))):
+        assert f"| {feature.name} | {feature.of} |" in guide and feature.definition in guide, feature

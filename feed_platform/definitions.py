@@ -4,6 +4,7 @@ import dagster as dg
 
 from feed_platform.evaluation import assets as evaluation
 from feed_platform.features import assets as features
+from feed_platform.features import checks as feature_checks
 from feed_platform.features.schedules import hourly_refresh
 from feed_platform.interactions import assets as interactions
 from feed_platform.interactions import checks as interaction_checks
@@ -21,7 +22,7 @@ STAGES = [interactions, features, learning, evaluation, serving, monitoring]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
-    asset_checks=dg.load_asset_checks_from_modules([interaction_checks, monitoring_checks]),
+    asset_checks=dg.load_asset_checks_from_modules([interaction_checks, feature_checks, monitoring_checks]),
     jobs=[*JOBS, upkeep],
     schedules=[hourly_refresh, nightly_drift, nightly_upkeep],
     sensors=[new_data],

@@ -77,7 +77,7 @@ def training_frame(
     facts = (*FACTS, *label_names(feed))
     query = _query(feed, facts, MATURED, "labels.matured_at, features.impression_id")
     rows = con.execute(query, {"start": start, "end": end}).pl()
-    return _with_features(rows, feed).select(list(dict.fromkeys((*facts, *feature_names(feed)))))
+    return with_features(rows, feed).select(list(dict.fromkeys((*facts, *feature_names(feed)))))
 
 
 def recent_frame(
@@ -95,12 +95,12 @@ def recent_frame(
         rows: at most this many; which ones depends on their ids alone.
     """
     query = _query(feed, ("position",), KNOWN, "features.shown_at, features.impression_id")
-    return _with_features(con.execute(query, {"start": start, "end": end, "rows": rows}).pl(), feed).select(
+    return with_features(con.execute(query, {"start": start, "end": end, "rows": rows}).pl(), feed).select(
         feature_names(feed)
     )
 
 
-def _with_features(rows: pl.DataFrame, feed: Feed) -> pl.DataFrame:
+def with_features(rows: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     """The rows with what is computed from them: on-demand features and encoded attributes."""
     moments = on_demand(
         rows["decided_at"].to_numpy(),

@@ -80,19 +80,19 @@ def _rows(con: duckdb.DuckDBPyConnection, feed: Feed, samples: pl.DataFrame) -> 
 
 
 def _tally(con: duckdb.DuckDBPyConnection, feed: Feed, samples: pl.DataFrame) -> None:
-    """`parity_events`, what concerns the samples by hour and entities, and the smoothing's `parity_rates`."""
+    """`parity_events`, what may concern the samples, and the smoothing's `parity_rates`."""
     known = definitions()
     reach = timedelta(hours=max(known.window_hours.values()))
     span = {"first": samples["as_of"].min() - reach, "last": samples["as_of"].max()}  # type: ignore[operator]
     amounts = ", ".join(f"sum({amount}) as {measure}" for measure, amount in _amounts(feed).items())
     con.execute(
         f"""create or replace temp table parity_events as
-            select {", ".join(COLUMNS.values())}, date_trunc('hour', known_at) as hour, {amounts}
+            select {", ".join(COLUMNS.values())}, date_trunc('hour', known_at) as hour, event_type, value
             from (
                 select events.*, posts.author_id, posts.topic from {EVENTS} as events
                 asof left join ({versions("raw.posts", "post_id", ("author_id", "topic"))}) as posts
                     on events.post_id = posts.post_id and events.known_at >= posts.known_at
-            ) where {OF_SAMPLES} group by all""",
+            ) where {OF_SAMPLES}""",
         span,
     )
     hours, prior = known.window_hours[known.prior_window], known.prior_impressions
@@ -141,9 +141,12 @@ def _group_sql(group: str, feed: Feed) -> str:
     derived = [
         f", cast({one.sql} as {one.type}) as {name}" for name, one in known.derived.items() if one.of == group
     ]
-    added = ", ".join(f"sum({measure}) as {measure}" for measure in measures(feed))
+    added = ", ".join(f"sum({amount}) as {measure}" for measure, amount in _amounts(feed).items())
     return f"""
-        with tallies as (select {columns}, hour, {added} from parity_events group by all),
+        with tallies as (
+            select {columns}, hour, {added} from parity_events semi join parity_rows using ({columns})
+            group by all
+        ),
         windows as (
             select {columns}, as_of, {", ".join([*sums, *last])}
             from (select distinct {columns}, as_of from parity_rows) as wanted

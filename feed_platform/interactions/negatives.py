@@ -22,6 +22,8 @@ KINDS = {
     "occurred_at": "TIMESTAMP",
     "created_at": "TIMESTAMP",
 }
+# DuckDB can't foresee how many rows a file brings, and would compare each with each.
+SORTED_ASOF = "set asof_loop_join_threshold = 0"
 Types = Callable[[str], dict[str, str]]
 
 # The post of place n is the n-th that came to exist; how many existed at an instant is an ASOF join.
@@ -41,7 +43,7 @@ existing as (
 placed as (select post_id, since, row_number() over (order by since, post_id) - 1 as place from existing),
 counted as (select since, max(place) + 1 as posts from placed group by 1),
 drawn as (
-  select s.*, md5_number_lower('{seed}' || impression_id || draw) % c.posts as place
+  select s.*, (md5_number_lower('{seed}' || impression_id || draw) >> 1)::bigint % c.posts as place
   from shown s asof join counted c on s.instant >= c.since, range({per_engagement}) d(draw)
 ),
 negatives as (
@@ -89,7 +91,11 @@ def with_negatives(
         policy=POLICY,
     )
     others = [one for one in relations if one.table != "engagements"]
-    return [*others, Relation("impressions", sql, place=f"{log}: {POLICY}"), *attributed]
+    return [
+        *others,
+        Relation("impressions", sql, setup=(SORTED_ASOF,), place=f"{log}: {POLICY}"),
+        *attributed,
+    ]
 
 
 def _told(relation: Relation, columns: dict[str, str], feed: Feed) -> str:

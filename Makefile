@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup
+.PHONY: help demo test check ui stop clean setup bench-features bench-feast
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## set everything up, run the whole line on two feeds, leave the service answering
 	@$(BIN)/feed demo
@@ -24,6 +24,12 @@ check: setup ## lint, types, Dagster definitions, dbt project
 
 ui: setup ## Dagster webserver and daemon on loopback (http://127.0.0.1:3000)
 	@$(BIN)/feed ui
+
+bench-features: setup ## the feature build beside a hand-written script and Polars
+	@$(BIN)/python -m benchmarks.features
+
+bench-feast: setup ## Feast's retrieval of the same features, in an environment of its own
+	@$(BIN)/python -m benchmarks.features.bench_feast
 
 stop: ## end the service and the UI that this checkout started
 	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \

@@ -7,14 +7,16 @@ import duckdb
 from benchmarks.features.shape import GROUPS, MEASURES, PRIOR_IMPRESSIONS, PRIOR_WINDOW, WINDOWS
 
 RAW = """
-create table posts (post_id varchar, author_id varchar, topic varchar, created_at timestamp, known_at timestamp);
+create table posts (post_id varchar, author_id varchar, topic varchar, created_at timestamp,
+    known_at timestamp);
 create table impressions (impression_id varchar, surface varchar, user_id varchar, post_id varchar,
     shown_at timestamp, position integer, policy varchar, known_at timestamp);
 create table engagements (engagement_id varchar, impression_id varchar, user_id varchar, post_id varchar,
     event_type varchar, value double, occurred_at timestamp, known_at timestamp);
 """
 HOUR = "cast(epoch_us({}) // 3600000000 as integer)"
-KEYS = """e.user_key, e.post_key, coalesce(p.author_key, 0) as author_key, coalesce(p.topic_key, 0) as topic_key,
+KEYS = """e.user_key, e.post_key, coalesce(p.author_key, 0) as author_key,
+    coalesce(p.topic_key, 0) as topic_key,
     xor(e.user_key, coalesce(p.topic_key, 0) >> 1) as user_topic_key,
     xor(e.user_key, coalesce(p.author_key, 0) >> 1) as user_author_key"""
 PREPARE = f"""
@@ -25,9 +27,11 @@ from posts qualify row_number() over (partition by post_id, known_at) = 1;
 
 create table spine as
 select e.impression_id, e.user_id, e.post_id, p.author_id, p.topic, e.position, e.shown_at,
-       {HOUR.format("e.shown_at - interval 10 minute")} as hour, cast(e.known_at as date) as known_day, {KEYS},
-       cast(1 as ubigint) as global_key
-from (select *, md5_number_lower(user_id) as user_key, md5_number_lower(post_id) as post_key from impressions) e
+       {HOUR.format("e.shown_at - interval 10 minute")} as hour, cast(e.known_at as date) as known_day,
+       {KEYS}, cast(1 as ubigint) as global_key
+from (
+    select *, md5_number_lower(user_id) as user_key, md5_number_lower(post_id) as post_key from impressions
+) e
 asof left join keyed_posts p on e.post_key = p.post_key and e.shown_at >= p.known_at;
 
 create table events as
@@ -102,11 +106,13 @@ def joined(condition: str) -> str:
         for group in GROUPS
     )
     return f"""
-        select s.impression_id, s.user_id, s.post_id, s.author_id, s.topic, s.position, s.shown_at, s.known_day,
-               make_timestamp(s.hour::bigint * 3600000000) as as_of, {", ".join([*columns, *rates])}
+        select s.impression_id, s.user_id, s.post_id, s.author_id, s.topic, s.position, s.shown_at,
+               s.known_day, make_timestamp(s.hour::bigint * 3600000000) as as_of, {", ".join([*columns, *rates])}
         from (select * from spine where {condition}) s
         left join (
-            select hour, (clicks_{PRIOR_WINDOW} + 1) / (impressions_{PRIOR_WINDOW} + {PRIOR_IMPRESSIONS}) as rate
+            select hour,
+                   (clicks_{PRIOR_WINDOW} + 1)
+                       / (impressions_{PRIOR_WINDOW} + {PRIOR_IMPRESSIONS}) as rate
             from global_windows
         ) g on s.hour = g.hour
         {" ".join(joins)}"""

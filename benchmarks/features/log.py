@@ -14,7 +14,10 @@ UNIFORM = "(hash({i} * 64 + {stream}) >> 11) / 9007199254740992.0"
 
 POSTS = """
 insert into {raw}posts by name
-with numbered as (select i, timestamp '{start}' + to_microseconds((i * {span})::bigint) as born from range({first}, {end}) t(i)),
+with numbered as (
+    select i, timestamp '{start}' + to_microseconds((i * {span})::bigint) as born
+    from range({first}, {end}) t(i)
+),
 versions as (
     select i, born, 0 as version from numbered
     union all select i, born + interval 2 hour, 1 from numbered where i % 50 = 0

@@ -36,6 +36,7 @@ CANARY = "canary-0123456789-abcdefghij-ABCDEFGHIJK"
 OTHERS = [f"user-{number:05}" for number in range(6)]
 PEOPLE = [CANARY, *OTHERS]
 TOPICS = ["cats", "dogs"]
+AUTHORS = [f"author-{number}" for number in range(3)]
 START = datetime(2026, 1, 1)
 SEAL = START + 4 * DAY + timedelta(hours=5)
 FEED = Feed(start=START.date(), clock="log", label_window_seconds=3600)
@@ -64,7 +65,7 @@ def build(settings: Settings) -> None:
 def _world() -> World:
     rng = np.random.default_rng(5)
     posts = [
-        Post(f"p{n}", CANARY if n == 3 else f"author-{n % 3}", TOPICS[n % 2], START, START) for n in range(8)
+        Post(f"p{n}", CANARY if n == 3 else AUTHORS[n % 3], TOPICS[n % 2], START, START) for n in range(8)
     ]
     impressions = []
     for number in range(400):

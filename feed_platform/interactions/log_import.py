@@ -17,6 +17,7 @@ from feed_platform.interactions.log_frames import answer_frames, event_frame
 from feed_platform.interactions.log_tails import keep_offsets, read_tails
 from feed_platform.interactions.records import decode_feedback, decode_request
 from feed_platform.lake import seal
+from feed_platform.lake.erased import suppression
 from feed_platform.settings import Settings
 
 SOURCE = "service"
@@ -126,11 +127,15 @@ def import_logs(
 
     Of several answers to one request_id the first received counts; where another one differs,
     the propensity is dropped from the candidates and from impressions imported from then on.
+    Records of people who were erased are passed over.
     """
     # Feedback is read first: the requests that it speaks of were logged before it.
     events, feedback_tails = read_tails(con, settings, "feedback", decode_feedback)
     answers, request_tails = read_tails(con, settings, "requests", decode_request)
     tails = feedback_tails + request_tails
+    erased = suppression(con)
+    events = [logged for logged in events if logged.record.user_id not in erased]
+    answers = [logged for logged in answers if logged.record.user_id not in erased]
     repeated, feedback = 0, Counts()
     if answers or events:
         for name, frame in {**answer_frames(answers), "log_events": event_frame(events)}.items():

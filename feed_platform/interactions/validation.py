@@ -14,6 +14,7 @@ from feed_platform.interactions.quarantine import quarantined_rules
 from feed_platform.interactions.schemas import RAW, RawTable, described
 from feed_platform.interactions.staging import CLOCK_SKEW
 from feed_platform.lake import Lake
+from feed_platform.lake.erased import is_somebodys
 from feed_platform.settings import Settings
 
 GAPS = {
@@ -81,7 +82,7 @@ def _row_rules(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> d
     columns = (column for column in described(table, feed, latest) if column.name in stored)
     broken = {rule: case for column in columns for rule, case in stored_problems(column).items()}
     counts = ", ".join(f"count(*) filter (where {case})" for case in broken.values())
-    row = con.execute(f"select {counts} from raw.{table.name}").fetchone()
+    row = con.execute(f"select {counts} from raw.{table.name} where {is_somebodys(table.key)}").fetchone()
     assert row is not None
     return {rule: rows for rule, rows in zip(broken, row, strict=True) if rows}
 

@@ -80,5 +80,10 @@ def erased_author(con: duckdb.DuckDBPyConnection, column: str = "author_id") -> 
     return f"case when {erased_filter(con, column)} then {column} else {pseudonym} end"
 
 
+def is_somebodys(event_id: str) -> str:
+    """SQL that is false of an erased person's events, which only count; `is_somebodys` in the dbt macros."""
+    return f"{event_id} not like '{PREFIX}%'"
+
+
 def _exists(con: duckdb.DuckDBPyConnection) -> bool:
     return con.execute(EXISTS).fetchone() is not None

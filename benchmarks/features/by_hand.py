@@ -107,7 +107,8 @@ def joined(condition: str) -> str:
     )
     return f"""
         select s.impression_id, s.user_id, s.post_id, s.author_id, s.topic, s.position, s.shown_at,
-               s.known_day, make_timestamp(s.hour::bigint * 3600000000) as as_of, {", ".join([*columns, *rates])}
+               s.known_day, make_timestamp(s.hour::bigint * 3600000000) as as_of,
+               {", ".join([*columns, *rates])}
         from (select * from spine where {condition}) s
         left join (
             select hour,

@@ -228,6 +228,7 @@ run.erase(Settings(home=Path(sys.argv[2])), sys.argv[3:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step", ["erase_from_logs", "erase_rows", "purge_versions", "shrink_catalog", "publish"]
 )
@@ -253,3 +254,28 @@ def test_nothing_is_erased_beside_a_running_program(home: Settings) -> None:
         running.wait()
     with Lake.of(home).read() as con:
         assert not find(con, [CANARY], suppression(con)).is_empty
+
+
+def _feed(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line on a home."""
+    environment = {**os.environ, "FEED_HOME": str(settings.root)}
+    command = [sys.executable, "-m", "feed_platform.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_says_what_it_did_and_exits_accordingly(home: Settings, tmp_path: Path) -> None:
+    unknown = _feed(home, "erase-user", "stranger-0000")
+    assert unknown.returncode == 2 and "unknown to this home: stranger-0000" in unknown.stderr
+    nobody = _feed(home, "erase-user")
+    assert nobody.returncode == 2 and "no erasure is under way" in nobody.stderr
+    people = tmp_path / "leavers.txt"
+    people.write_text(f"{CANARY}\n\n{OTHERS[5]}\n")
+    planned = _feed(home, "erase-user", "--file", str(people), "--dry-run")
+    assert planned.returncode == 0 and "raw.impressions" in planned.stdout
+    (home.models / "weights").write_bytes(b"\xff\0" + CANARY.encode())
+    left = _feed(home, "erase-user", "--file", str(people))
+    assert left.returncode == 1 and f"still in {home.models / 'weights'}" in left.stdout
+    (home.models / "weights").unlink()
+    done = _feed(home, "erase-user")
+    assert done.returncode == 0 and "no file of the home holds an erased id" in done.stdout
+    assert _traces(home) == []

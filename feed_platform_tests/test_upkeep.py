@@ -5,14 +5,18 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from feed_platform.features.builds import record_build
 from feed_platform.interactions.segments import SegmentWriter, find_segments
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
+from feed_platform.resources import RESOURCES
 from feed_platform.serving import pointer
 from feed_platform.serving.pointer import Deployed, Pointer
 from feed_platform.settings import Settings
 from feed_platform.upkeep import keep_up
+from feed_platform.upkeep.schedules import upkeep
 
 MONTHS_AGO = time.time() - 90 * 86_400
 
@@ -70,3 +74,10 @@ def test_what_killed_programs_left_goes_after_a_day(home: Settings) -> None:
     os.utime(old, (MONTHS_AGO, MONTHS_AGO))
     assert keep_up(home).leftovers == 1
     assert not old.exists() and young.exists()
+
+
+def test_the_job_runs_and_does_nothing_where_there_is_no_lake(home: Settings, tmp_path: Path) -> None:
+    assert upkeep.execute_in_process(resources=RESOURCES).success
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEED_HOME", str(tmp_path / "none"))
+        assert upkeep.execute_in_process(resources=RESOURCES).success

@@ -63,9 +63,11 @@ def timestamp_sql(cell: str, source: str) -> str:
         return _instant(cell)
     if _is_number(source):
         return _epoch(f"{cell}::double")
-    words = text_sql(cell, source)
+    words = cell if source == "VARCHAR" else text_sql(cell, source)
     fast = f"case when {words} like '{LOOKS_ISO}' then {_instant(f'try_cast({words} as timestamptz)')} end"
-    return f"coalesce({fast}, {_epoch(number_sql(words, 'VARCHAR'))}, {_odd_iso(words)})"
+    # DuckDB computes what it finds twice for every row, unless a CASE guards it.
+    odd = f"case when {words} <> '' then {_odd_iso(words)} end"
+    return f"coalesce({fast}, {_epoch(number_sql(words, 'VARCHAR'))}, {odd})"
 
 
 def number_sql(cell: str, source: str) -> str:

@@ -7,9 +7,9 @@ from feed_platform.interactions.quarantine import reject
 from feed_platform.interactions.schemas import RawTable, payload_types, quoted, record_sql
 
 STANDING = """
-create or replace temp table aside (part INTEGER, place BIGINT);
+create or replace temp table aside (_part INTEGER, file_row_number BIGINT);
 create or replace temp view standing as
-from incoming where not exists (from aside where part = _part and place = file_row_number)
+from incoming anti join aside using (_part, file_row_number)
 """
 # Hashes meet by chance, so the window looks at the keys themselves.
 DUPLICATES = """
@@ -26,11 +26,14 @@ DUPLICATE = """
 format('duplicate {key}, row {{}}{{}} kept', kept_row,
        case when kept_file is distinct from _file then ' of ' || kept_file else '' end)
 """
+COMMITTED = """
+create or replace temp table committed as
+select {key}, hash({payload}) as said from raw.{table} where {key} in (select {key} from standing)
+"""
 MET = """
 create or replace temp table met as
-select s._part, s.file_row_number, s.said <> r.said as is_conflict
-from (select _part, file_row_number, {key}, hash({payload}) as said from standing) s
-join (select {key}, hash({payload}) as said from raw.{table}) r using ({key})
+select _part, file_row_number, hash({payload}) <> said as is_conflict
+from standing join committed using ({key})
 """
 SET_ASIDE = "insert into aside select _part, file_row_number from {rows}"
 
@@ -46,7 +49,8 @@ def stand_events(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) ->
     reject(con, table.name, "duplicates", DUPLICATE.format(key=table.key), record)
     con.execute(SET_ASIDE.format(rows="duplicates"))
     payload = ", ".join(quoted(name) for name in payload_types(table, feed) if name != "received_at")
-    con.execute(MET.format(table=table.name, key=table.key, payload=payload))
+    for step in (COMMITTED, MET):
+        con.execute(step.format(table=table.name, key=table.key, payload=payload))
     conflicts = "incoming semi join (from met where is_conflict) using (_part, file_row_number)"
     reject(con, table.name, conflicts, "'conflicts with the committed row'", record)
     con.execute(SET_ASIDE.format(rows="met"))

@@ -1,9 +1,9 @@
 """`make bench-feast`: Feast's historical retrieval of the same features, computed beforehand.
 
 Feast joins features that something else computed; it computes none. So the hand-written script's
-window sums go to Parquet, a file per entity group, and Feast (its file offline store) joins them to the
-impressions as of their hour: the last step of a build, compared with DuckDB's left joins of the same
-files. Feast's dependencies aren't ours: it lives in an environment of its own in a temporary folder.
+window sums go to Parquet, a file per entity group, and Feast joins them to the impressions as of their
+hour: the last step of a build, compared with DuckDB's left joins of the same files. Feast's DuckDB offline
+store it is: the one on Dask joins each impression with every row of its entity first. Feast's dependencies aren't ours: it lives in an environment of its own in a temporary folder.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def installed(folder: Path) -> Path:
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*command, "feast", "duckdb"], check=True)
+    subprocess.run([*command, "feast[duckdb]"], check=True)
     return python
 
 

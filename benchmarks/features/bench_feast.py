@@ -2,8 +2,9 @@
 
 Feast joins features that something else computed; it computes none. So the hand-written script's
 window sums go to Parquet, a file per entity group, and Feast joins them to the impressions as of their
-hour: the last step of a build, compared with DuckDB's left joins of the same files. Feast's DuckDB offline
-store it is: the one on Dask joins each impression with every row of its entity first. Feast's dependencies aren't ours: it lives in an environment of its own in a temporary folder.
+hour: the last step of a build, compared with DuckDB's left joins of the same files. It does so with its
+DuckDB offline store; the one on Dask joins each impression with every row of its entity first. Feast's
+dependencies aren't ours: it lives in an environment of its own in a temporary folder.
 """
 
 import argparse

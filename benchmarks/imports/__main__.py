@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.imports.log import write_log
 
-COLUMNS = f"{'format':8} {'rows':>11} {'ours s':>8} {'CTAS s':>8} {'ratio':>6} {'ours MiB':>9} {'CTAS MiB':>9}"
+HEADER = "format          rows   ours s   CTAS s  ratio  ours MiB  CTAS MiB"
 
 
 def main() -> None:
@@ -22,10 +22,11 @@ def main() -> None:
     parser.add_argument("--formats", nargs="+", choices=["csv", "parquet"], default=["parquet", "csv"])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    print(COLUMNS)
+    sys.stdout.write(HEADER + "\n")
     for rows in options.rows:
         for form in options.formats:
-            print(compared(rows, form, options.runs), flush=True)
+            sys.stdout.write(compared(rows, form, options.runs) + "\n")
+            sys.stdout.flush()
 
 
 def compared(rows: int, form: str, runs: int) -> str:

@@ -17,14 +17,15 @@ import pytest
 from feed_platform.erasure import erase, pending, plan
 from feed_platform.features.keys import key, pair_keys
 from feed_platform.features.online import current_snapshot
-from feed_platform.feed import FeedError
+from feed_platform.feed import FeedError, SimulatorSource
 from feed_platform.home import prepare_home
 from feed_platform.interactions.batch import Batch
 from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.log_import import import_logs
 from feed_platform.interactions.segments import find_segments, read_from
+from feed_platform.interactions.simulator import simulated_slates, store_slates
 from feed_platform.lake import Lake
-from feed_platform.lake.erased import suppression
+from feed_platform.lake.erased import suppress, suppression
 from feed_platform.lake.erasure import find
 from feed_platform.settings import Settings
 from feed_platform_tests import erasure_world as world
@@ -170,6 +171,16 @@ def test_neither_a_file_nor_the_service_brings_them_back(home: Settings) -> None
         (OTHERS[0],)
     ]
     assert _rows(home, "select count(*) from quarantine.impressions where source = 'again'") == [(0,)]
+
+
+def test_a_simulated_log_keeps_no_requests_of_the_erased(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    prepare_home(settings)
+    slates = simulated_slates(SimulatorSource(days=1, users=5, requests_per_day=40), FEED.start, 0)
+    asked = slates.requests["user_id"].value_counts(sort=True).rows()
+    with Lake.of(settings).write("slates") as con:
+        suppress(con, [asked[0][0]])
+        assert store_slates(con, slates, world.SEAL) == 40 - asked[0][1]
 
 
 def _import_again(settings: Settings) -> None:

@@ -10,12 +10,13 @@ import polars as pl
 from feed_platform.feed import SimulatorSource
 from feed_platform.interactions.simulator.days import draw_requests, world_of
 from feed_platform.interactions.simulator.frames import constant, contexts, post_ids, request_ids, user_ids
+from feed_platform.lake.erased import erased_filter
 
 SERVED_BY = "log"
 NEW_REQUESTS = """
 create or replace temp table new_requests as
 select request_id from simulated_requests anti join serving.requests using (request_id)
-where requested_at < $until
+where requested_at < $until and {is_welcome}
 """
 INSERT_REQUESTS = """
 insert into serving.requests by name
@@ -80,7 +81,7 @@ def store_slates(con: duckdb.DuckDBPyConnection, slates: SlateFrames, until: dat
     """
     con.register("simulated_requests", slates.requests)
     con.register("simulated_candidates", slates.candidates)
-    con.execute(NEW_REQUESTS, {"until": until})
+    con.execute(NEW_REQUESTS.format(is_welcome=erased_filter(con)), {"until": until})
     con.execute(INSERT_REQUESTS)
     con.execute(INSERT_CANDIDATES)
     con.unregister("simulated_requests")

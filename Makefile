@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup bench-features bench-feast
+.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ check: setup ## lint, types, Dagster definitions, dbt project
 
 ui: setup ## Dagster webserver and daemon on loopback (http://127.0.0.1:3000)
 	@$(BIN)/feed ui
+
+bench-imports: setup ## validated imports beside DuckDB's own CREATE TABLE AS, 1 and 10 million rows
+	@$(BIN)/python -m benchmarks.imports
 
 bench-features: setup ## the feature build beside a hand-written script and Polars
 	@$(BIN)/python -m benchmarks.features

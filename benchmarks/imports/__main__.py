@@ -2,13 +2,13 @@
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.imports.log import write_log
 
@@ -41,17 +41,19 @@ def compared(rows: int, form: str, runs: int) -> str:
     return f"{form:8} {rows:11,} {ours:8.2f} {ctas:8.2f} {ours / ctas:6.2f} {memory}"
 
 
-def run(contender: str, log: Path) -> dict[str, Any]:
-    """A contender's figures, from a process and a home of its own."""
+def run(contender: str, log: Path) -> dict[str, float]:
+    """A contender's figures, from a process and a home of its own; NaN where it failed."""
     with tempfile.TemporaryDirectory(prefix="home-", dir=log.parent) as home:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.imports.contender", contender, str(log)],
             env={**os.environ, "FEED_HOME": home},
             stdout=subprocess.PIPE,
-            check=True,
+            check=False,
             text=True,
         )
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if done.returncode:
+        return {"seconds": math.nan, "peak_mib": math.nan}
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 

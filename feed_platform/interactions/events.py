@@ -3,7 +3,7 @@
 import duckdb
 
 from feed_platform.feed import Feed
-from feed_platform.interactions.quarantine import reject
+from feed_platform.interactions.quarantine import DUPLICATE, reject
 from feed_platform.interactions.schemas import RawTable, payload_types, quoted, record_sql
 
 STANDING = """
@@ -21,10 +21,6 @@ select * from (
   where hash({key}) in (select hash({key}) from incoming group by 1 having count(*) > 1)
   window least_first as (partition by {key} order by received_at, _file, _row)
 ) where nth > 1
-"""
-DUPLICATE = """
-format('duplicate {key}, row {{}}{{}} kept', kept_row,
-       case when kept_file is distinct from _file then ' of ' || kept_file else '' end)
 """
 COMMITTED = """
 create or replace temp table committed as

@@ -12,6 +12,11 @@ create or replace temp table rejects (
 WITHOUT_VALUES = "regexp_replace(regexp_replace(reason, '''.*?'' ', '', 'g'), ', row .* kept', '', 'g')"
 RULES = f"unnest(string_split({WITHOUT_VALUES}, '; '))"
 QUARANTINE_ID = "md5(concat_ws(chr(31), $source, file, row, record))"
+# Said of a row beside the one that was kept in its stead: `kept_file`, `kept_row`.
+DUPLICATE = """
+format('duplicate {key}, row {{}}{{}} kept', kept_row,
+       case when kept_file is distinct from _file then ' of ' || kept_file else '' end)
+"""
 
 
 def create_rejects(con: duckdb.DuckDBPyConnection) -> None:

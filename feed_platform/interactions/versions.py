@@ -3,7 +3,7 @@
 import duckdb
 
 from feed_platform.feed import Feed
-from feed_platform.interactions.quarantine import reject
+from feed_platform.interactions.quarantine import DUPLICATE, reject
 from feed_platform.interactions.schemas import RawTable, literal, payload_types, quoted, record_sql
 
 # Who stands once in the import and not at all in the lake is new; the others are told apart below.
@@ -20,10 +20,6 @@ select *, row_number() over least_first as place,
        first_value(_file) over least_first as kept_file, first_value(_row) over least_first as kept_row
 from incoming where hash({key}) in (from contested)
 window least_first as (partition by {key}, said_at order by received_at, _file, _row)
-"""
-DUPLICATE = """
-format('duplicate {key}, row {{}}{{}} kept', kept_row,
-       case when kept_file is distinct from _file then ' of ' || kept_file else '' end)
 """
 # A later version of the same instant replaces the earlier one; news received before what is
 # committed is no news; versions received live follow the committed ones.

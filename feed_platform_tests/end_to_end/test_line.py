@@ -27,6 +27,8 @@ where table_catalog = 'lake' and table_type = 'BASE TABLE'
   and table_name not in ('contract', 'seals', 'builds', 'evaluations')
   and table_name not like 'online_%' order by 1
 """
+# Only an import of late history fills it.
+IDLE = ("raw.reopened",)
 KILLS = (
     ("STEP_START", "raw_interactions"),
     ("ASSET_MATERIALIZATION", "features hourly_sums"),
@@ -103,7 +105,7 @@ def test_a_line_killed_at_every_stage_ends_with_the_same_tables(tmp_path: Path) 
     assert expected.keys() == found.keys() and len(expected) > 10
     for name, rows in expected.items():
         assert found[name] == rows, name
-        assert rows or name.startswith("marts."), f"{name} is empty"
+        assert rows or name in IDLE or name.startswith("marts."), f"{name} is empty"
     people = [str(row[0]) for row in expected["raw.users"]]
     outside = [path for path in files_with(undisturbed, people) if "lake" not in path.parts]
     assert outside == [], "reports, metadata and artifacts carry keys, never user ids"

@@ -14,8 +14,8 @@ from feed_platform.features.online import OnlineSnapshot, publish
 from feed_platform.features.plan import plan_build
 from feed_platform.features.project import PROJECT
 from feed_platform.lake.connection import version_of
-from feed_platform.lake.seal import close_again
-from feed_platform.partitions import daily_partitions, days_of
+from feed_platform.lake.seal import close_again, close_log
+from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
 
 GROUP = "features"
@@ -38,7 +38,7 @@ class Translator(DagsterDbtTranslator):
 @dbt_assets(
     manifest=prepare_manifest(),
     dagster_dbt_translator=Translator(),
-    partitions_def=daily_partitions(),
+    partitions_def=time_partitions(),
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[Any]:
@@ -46,7 +46,9 @@ def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[An
 
     Models whose definition has changed since the last build are built anew over all days first.
     """
-    plan = plan_build(home.lake, home.feed, days_of(context), prepare_manifest())
+    days = days_of(context)
+    close_log(home.lake, home.feed, until=days[1])
+    plan = plan_build(home.lake, home.feed, days, prepare_manifest())
     context.log.info(str(plan))
     dbt = DbtCliResource(project_dir=str(PROJECT), profiles_dir=str(PROJECT), dbt_executable=str(DBT))
     target = home.settings.root / "dbt" / "target"

@@ -8,7 +8,7 @@ import dagster as dg
 from feed_platform.interactions.batch import TableCounts
 from feed_platform.interactions.sources import Ingested, ingest_sources
 from feed_platform.lake import Lake
-from feed_platform.partitions import daily_partitions, days_of
+from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
 
 DESCRIPTIONS = {
@@ -28,7 +28,7 @@ DESCRIPTIONS = {
         for key, text in DESCRIPTIONS.items()
     ],
     group_name="interactions",
-    partitions_def=daily_partitions(),
+    partitions_def=time_partitions(),
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def raw_interactions(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from feed_platform.feed import Feed
+from feed_platform.lake.connection import Lake
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -45,6 +46,15 @@ def move_seal(con: duckdb.DuckDBPyConnection, feed: Feed) -> datetime:
         return current
     con.execute("insert into raw.seals values (?, now()::timestamp)", [target])
     return target
+
+
+def close_log(lake: Lake, feed: Feed, until: datetime) -> None:
+    """Close a log's past before it is built, if the build reaches its end; live feeds close at ingest."""
+    with lake.read() as con:
+        is_open = feed.clock == "log" and seal(con, feed) < as_of_now(con, feed) < until
+    if is_open:
+        with lake.write("the log's past is closed") as con:
+            move_seal(con, feed)
 
 
 def reopen(con: duckdb.DuckDBPyConnection, known_from: datetime) -> None:

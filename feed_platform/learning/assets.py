@@ -7,7 +7,7 @@ from feed_platform.learning.plots import importance_figure, markdown_image
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import Outcome, ranker_importance, train
-from feed_platform.partitions import daily_partitions, days_of
+from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
 
 VALID = dg.AssetCheckSpec(
@@ -25,7 +25,7 @@ class TrainingConfig(dg.Config, RankerConfig):
     key=["training", "examples"],
     group_name="learning",
     deps=[["marts", "impression_features"], ["marts", "labels"]],
-    partitions_def=daily_partitions(),
+    partitions_def=time_partitions(),
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=[VALID],
     kinds={"duckdb", "pandera"},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from feed_platform.features.builds import last_build
 from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Feed, FeedError
-from feed_platform.lake import Lake
+from feed_platform.lake import Lake, seal
 from feed_platform.lake.connection import version_of
 from feed_platform.learning.examples import TABLE, has_examples
 from feed_platform.learning.record import TrainingRecord
@@ -102,9 +102,10 @@ def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
     """
     frame = _read(con)
     if frame is None or frame.is_empty():
+        matured = timedelta(seconds=feed.label_window_seconds + feed.label_delay_seconds)
         raise FeedError(
-            "no training examples yet: impressions mature "
-            f"{timedelta(seconds=feed.label_window_seconds + feed.label_delay_seconds)} after they were shown"
+            f"no training examples yet: impressions mature {matured} after they were shown, and the "
+            f"features reach up to {seal(con, feed)}; the jobs ingest and build_features extend them"
         )
     shown = frame["shown_at"]
     split = split_by_time(shown[0], shown[-1], timedelta(seconds=feed.label_window_seconds))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 import polars as pl
@@ -11,10 +11,15 @@ from feed_platform.features.builds import last_build
 from feed_platform.features.frame import training_frame
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
+from feed_platform.lake.seal import DAY
 from feed_platform.learning.schema import check_examples
 
 TABLE = "training.examples"
-SLICE = timedelta(days=7)
+SLICE_ROWS = 200_000
+BY_DAY = """
+select matured_day::timestamp, count(*) from marts.labels
+where matured_day >= cast($start as date) and matured_day < cast($end as date) group by all order by all
+"""
 
 
 @dataclass(frozen=True)
@@ -29,20 +34,20 @@ class Written:
 def write_examples(lake: Lake, feed: Feed, start: datetime, end: datetime) -> Written:
     """Add the impressions whose labels matured on the days [start, end) and aren't there yet.
 
-    Features and labels are read at the last build that ended well, a week of days at a time,
-    the writer lock held per week.
+    Features and labels are read at the last build that ended well, some days at a time, the writer
+    lock held for each of these slices.
 
     Raises:
-        FeedError: features were never built, or a row breaks the schema (its week isn't written).
+        FeedError: features were never built, or a row breaks the schema (its slice isn't written).
     """
     with lake.read() as con:
         version = last_build(con).lake_version
+    with lake.read(version) as con:
+        days = con.execute(BY_DAY, {"start": start, "end": end}).fetchall()
     matured = added = 0
-    for first, last in _slices(start, end):
+    for first, last in _slices(days):
         with lake.read(version) as con:
             frame = training_frame(con, feed, first, last)
-        if frame.is_empty():
-            continue
         matured += len(frame)
         added += append_examples(lake, feed, frame, version)
     return Written(matured, added, version)
@@ -53,10 +58,14 @@ def has_examples(con: duckdb.DuckDBPyConnection) -> bool:
     return bool(_columns(con))
 
 
-def _slices(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    while start < end:
-        yield start, min(start + SLICE, end)
-        start += SLICE
+def _slices(days: list[tuple[datetime, int]]) -> Iterator[tuple[datetime, datetime]]:
+    """Ranges of days, each of `SLICE_ROWS` rows or little more, from the days' numbers of rows."""
+    rows, first = 0, None
+    for day, count in days:
+        rows, first = rows + count, first or day
+        if rows >= SLICE_ROWS or day == days[-1][0]:
+            yield first, day + DAY
+            rows, first = 0, None
 
 
 def append_examples(lake: Lake, feed: Feed, frame: pl.DataFrame, version: int) -> int:

@@ -16,7 +16,6 @@
     {% for name in ("first_day", "end_day", "first_day_reached") %}
         {% do run_query("reset variable " ~ name) %}
     {% endfor %}
-    {% do persist_docs(target_relation, model) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -32,7 +31,6 @@
     {% call statement("prepare") %}{{ prepared_table(target_relation) }}{% endcall %}
     {% call statement("empty") %}delete from {{ target_relation }}{% endcall %}
     {% call statement("main") %}insert into {{ target_relation }} by name {{ compiled_code }}{% endcall %}
-    {% do persist_docs(target_relation, model) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}

@@ -46,7 +46,7 @@ MONTH = SimulatorSource(
     outages=(
         Outage(day=4, hour=20, hours=9),
         Outage(day=12, hour=3, hours=4.5),
-        Outage(day=20, hour=1, hours=31),
+        Outage(day=20, hour=1, hours=26),
     ),
 )
 # Labels wait two days, so that most of what comes late comes before its deadline and some after it.
@@ -61,27 +61,31 @@ FEED = Feed(
 IMPORT_AFTER = timedelta(hours=3, minutes=20)
 ROWS = (Post, Impression, Engagement, Request)  # in the order of TABLES
 MODELS = ("--resource-type", "model")
+NOT_SERVED = ("--exclude", "online")
 
 
-def live_nights(home: Settings) -> Iterator[datetime]:
-    """Import, seal and build, night by night; yields the new seal."""
+def live_nights(home: Settings, served_every: int) -> Iterator[datetime]:
+    """Import, seal and build, night by night; yields the new seal. Between answers nothing is served."""
     lake = Lake.of(home)
-    for midnight, batches in nights(MONTH, FEED.start):
+    for night, (midnight, batches) in enumerate(nights(MONTH, FEED.start)):
         at = midnight + IMPORT_AFTER
         ingest(lake, FEED, batches, mode="live", source="simulator", imported_at=at)
         sealed_until = as_of(at, FEED)
         with lake.write("sealed") as con:
             con.execute("insert into raw.seals values (?, ?)", [sealed_until, at])
-        build_days(home, (day_of(sealed_until), day_of(sealed_until) + DAY), sealed_until)
+        models = () if night % served_every == 0 else NOT_SERVED
+        build_days(home, (day_of(sealed_until), day_of(sealed_until) + DAY), sealed_until, *models)
         yield sealed_until
 
 
-def build_days(home: Settings, days: tuple[datetime, datetime], sealed_until: datetime) -> None:
+def build_days(
+    home: Settings, days: tuple[datetime, datetime], sealed_until: datetime, *arguments: str
+) -> None:
     """Build as the assets do: the run's days and what the last build left open."""
     lake = Lake.of(home)
     with lake.read() as con:
         stretched = days_to_build(days, FEED, sealed_until, find_last_build(con))
-    dbt_build(home, FEED, stretched, sealed_until, *MODELS)
+    dbt_build(home, FEED, stretched, sealed_until, *MODELS, *arguments)
     with lake.write("built") as con:
         record_build(con, version_of(con), sealed_until)
 

@@ -43,7 +43,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = Settings(home=tmp_path_factory.mktemp("month"))
     prepare_home(home)
     served = 0
-    for night, sealed_until in enumerate(live_nights(home)):
+    for night, sealed_until in enumerate(live_nights(home, SERVED_EVERY)):
         if night % CHECKED_EVERY == 0 and served:
             with Lake.of(home).read() as con:
                 found = logged_differences(con, FEED, rows=served)
@@ -59,7 +59,7 @@ def test_the_month_was_as_bad_as_it_should_be(month: Settings) -> None:
         late, sealed, quarantined = con.execute(
             "select avg(cast(known_at > shown_at + interval 1 hour as int)), "
             "count(*) filter (where known_at in (select sealed_until from raw.seals)), "
-            "(select count(*) from quarantine.rows) from raw.impressions"
+            "(select count(*) from quarantine.impressions) from raw.impressions"
         ).fetchone()
     assert late > 0.1 and quarantined > 100, (late, sealed, quarantined)
 

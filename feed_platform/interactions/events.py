@@ -5,6 +5,7 @@ import duckdb
 from feed_platform.feed import Feed
 from feed_platform.interactions.quarantine import DUPLICATE, reject
 from feed_platform.interactions.schemas import RawTable, payload_types, quoted, record_sql
+from feed_platform.lake.append import append
 
 STANDING = """
 create or replace temp table aside (_part INTEGER, file_row_number BIGINT);
@@ -31,7 +32,7 @@ create or replace temp table met as
 select _part, file_row_number, hash({payload}) <> said as is_conflict
 from standing join committed using ({key})
 """
-SET_ASIDE = "insert into aside select _part, file_row_number from {rows}"
+PLACES = "select _part, file_row_number from {rows}"
 
 
 def stand_events(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> None:
@@ -43,10 +44,10 @@ def stand_events(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) ->
     con.execute(DUPLICATES.format(key=table.key))
     record = record_sql(payload_types(table, feed))
     reject(con, table.name, "duplicates", DUPLICATE.format(key=table.key), record)
-    con.execute(SET_ASIDE.format(rows="duplicates"))
+    append(con, "aside", PLACES.format(rows="duplicates"))
     payload = ", ".join(quoted(name) for name in payload_types(table, feed) if name != "received_at")
     for step in (COMMITTED, MET):
         con.execute(step.format(table=table.name, key=table.key, payload=payload))
     conflicts = "incoming semi join (from met where is_conflict) using (_part, file_row_number)"
     reject(con, table.name, conflicts, "'conflicts with the committed row'", record)
-    con.execute(SET_ASIDE.format(rows="met"))
+    append(con, "aside", PLACES.format(rows="met"))

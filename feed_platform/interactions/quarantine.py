@@ -5,6 +5,8 @@ from datetime import datetime
 
 import duckdb
 
+from feed_platform.lake.append import append
+
 CREATE_REJECTS = """
 create or replace temp table rejects (
   raw_table VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR, record VARCHAR)
@@ -26,9 +28,7 @@ def create_rejects(con: duckdb.DuckDBPyConnection) -> None:
 
 def reject(con: duckdb.DuckDBPyConnection, table: str, rows: str, reason: str, record: str) -> None:
     """Gather bad rows of a table: a relation with `_file` and `_row`, SQL of the reason and of the cells."""
-    con.execute(
-        f"insert into rejects select $table, _file, _row, {reason}, {record} from {rows}", {"table": table}
-    )
+    append(con, "rejects", f"select $table, _file, _row, {reason}, {record} from {rows}", {"table": table})
 
 
 def quarantine(con: duckdb.DuckDBPyConnection, table: str, source: str, at: datetime) -> None:

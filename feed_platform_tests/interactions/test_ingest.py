@@ -76,6 +76,15 @@ def user(country: str, **more: Any) -> Batch:
     )
 
 
+def test_more_rows_than_a_row_group_are_known_again_and_repeated_ones_quarantined(con: Con) -> None:
+    ids = [f"i{number}" for number in range(130_000)]
+    assert bring(con, Batch(impressions=shown(ids))).impressions.inserted == len(ids)
+    again = bring(con, Batch(impressions=shown(ids))).impressions
+    assert (again.inserted, again.known, again.quarantined) == (0, len(ids), 0)
+    twice = bring(con, Batch(impressions=shown([*ids, *ids]))).impressions
+    assert (twice.inserted, twice.known, twice.quarantined) == (0, len(ids), len(ids))
+
+
 def test_bad_rows_are_quarantined_with_every_reason(con: Con) -> None:
     batch = Batch(
         impressions=pl.DataFrame(

@@ -48,7 +48,7 @@ class Plan:
     def rebuild_arguments(self) -> list[str]:
         """dbt's arguments for what has changed, over every day."""
         variables = self._vars(min(self.feed.start_at, self.start))
-        return ["run", "--full-refresh", "--select", *self.changed, "--vars", variables]
+        return ["run", "--full-refresh", "--select", " ".join(self.changed), "--vars", variables]
 
     def _vars(self, start: datetime) -> str:
         return json.dumps(dbt_vars(self.feed, start, self.end, self.sealed_until))

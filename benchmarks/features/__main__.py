@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,18 @@ def main() -> None:
     parser.add_argument("--models", action="store_true", help="also the seconds of each dbt model")
     options = parser.parse_args()
     print(COLUMNS)
-    measured: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    measured: dict[str, dict[int, Figures]] = defaultdict(dict)
     for rows in options.rows:
         for step, figures in measure(rows, options.runs, options.history):
-            measured[step].append((rows, figures["seconds"]))
+            measured[step][rows] = figures
             print(line(rows, step, figures), flush=True)
             if options.models and "models" in figures:
                 print(profile(figures["models"]), flush=True)
     if len(options.rows) > 1:
-        print("growth: seconds in proportion to rows to the power of")
-        for step, points in measured.items():
-            print(f"  {step:24} {exponent(points):5.2f}" if len(points) > 1 else f"  {step:24}     –")
+        print("growth: in proportion to rows to the power of (wall, CPU)")
+        for step, sizes in measured.items():
+            powers = [exponent(sizes, clock) for clock in ("seconds", "cpu")] if len(sizes) > 1 else []
+            print(f"  {step:24} {' '.join(f'{power:5.2f}' for power in powers) or '    –'}")
 
 
 def measure(rows: int, runs: int, history: int) -> Iterator[tuple[str, Figures]]:
@@ -138,9 +139,9 @@ def profile(models: dict[str, float]) -> str:
     return "\n".join(f"{'':13}{name:28} {seconds:8.2f}" for name, seconds in slowest)
 
 
-def exponent(points: list[tuple[int, float]]) -> float:
-    """The slope of the least-squares line through the logarithms."""
-    logs = [(math.log(rows), math.log(seconds)) for rows, seconds in points]
+def exponent(sizes: Mapping[int, Figures], clock: str) -> float:
+    """The slope of the least-squares line through the logarithms of rows and of a clock's seconds."""
+    logs = [(math.log(rows), math.log(figures[clock])) for rows, figures in sizes.items()]
     x, y = (sum(one) / len(logs) for one in zip(*logs, strict=True))
     return sum((a - x) * (b - y) for a, b in logs) / sum((a - x) ** 2 for a, _ in logs)
 

@@ -16,6 +16,7 @@ from feed_platform.monitoring.schedules import nightly_drift
 from feed_platform.monitoring.sensors import new_data
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import assets as serving
+from feed_platform.stewardship import with_stewardship
 from feed_platform.upkeep.schedules import nightly_upkeep, upkeep
 
 STAGES = [interactions, features, learning, evaluation, serving, monitoring]
@@ -28,4 +29,4 @@ defs = dg.Definitions(
     sensors=[new_data],
     resources=RESOURCES,
     executor=dg.in_process_executor,
-)
+).map_asset_specs(func=with_stewardship)

@@ -1,13 +1,14 @@
 """`feed.toml`: what a feed is. Written by the first import, validated at every read."""
 
 import os
+import re
 import tomllib
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from feed_platform.settings import Settings
 
@@ -143,10 +144,20 @@ class Attributes(Part):
     time_zone: str | None = None
 
 
+def _owner(text: str) -> str:
+    if not re.fullmatch(r"team:\S+|[^@\s]+@[^@\s]+\.[^@\s]+", text):
+        raise ValueError(f"{text!r} is neither team:NAME nor an email address")
+    return text
+
+
+Owner = Annotated[str, AfterValidator(_owner)]
+
+
 class Feed(Part):
-    """What one feed is: start, clock, event types, objectives, label window."""
+    """What one feed is: owners, start, clock, event types, objectives, label window."""
 
     name: str = "feed"
+    owners: tuple[Owner, ...] = ("team:feed",)
     start: date
     clock: Literal["live", "log"] = "live"
     feature_delay_minutes: int = Field(10, ge=0)
@@ -190,6 +201,11 @@ def load_feed(settings: Settings) -> Feed:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise FeedError(f"{path}: {where}: {first['msg']}") from error
+
+
+def find_feed(settings: Settings) -> Feed | None:
+    """As `load_feed`; None before the first import."""
+    return load_feed(settings) if feed_path(settings).exists() else None
 
 
 def save_feed(settings: Settings, feed: Feed) -> None:

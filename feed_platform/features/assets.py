@@ -1,6 +1,6 @@
 """The dbt models as Dagster assets, and the online snapshot that serving reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,17 +8,23 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import GROUPS
+from feed_platform.features.described import described_columns
 from feed_platform.features.invocation import child_environment, environment
 from feed_platform.features.manifest import DBT, prepare_manifest
 from feed_platform.features.online import OnlineSnapshot, publish
 from feed_platform.features.plan import plan_build
 from feed_platform.features.project import PROJECT
+from feed_platform.feed import find_feed
 from feed_platform.lake.connection import version_of
 from feed_platform.lake.seal import close_again, close_log
 from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
+from feed_platform.settings import Settings
+from feed_platform.table_metadata import add_profile, table_definition
 
 GROUP = "features"
+DAY, KIND = "day of a row", "dagster-dbt/materialization_type"
+FEED = find_feed(Settings())
 
 
 class Translator(DagsterDbtTranslator):
@@ -33,6 +39,16 @@ class Translator(DagsterDbtTranslator):
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """One group for the whole project."""
         return GROUP
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add the columns that a model has beyond those of its yml, and the one that says a row's day."""
+        found = super().get_metadata(dbt_resource_props)
+        if dbt_resource_props["resource_type"] != "model":
+            return found
+        table = f"{dbt_resource_props['schema']}.{dbt_resource_props['name']}"
+        config = dbt_resource_props["config"]
+        day = {DAY: config["day"]} if config["materialized"] == "by_day" else {}
+        return {**found, **table_definition(table, described_columns(dbt_resource_props, FEED)), **day}
 
 
 @dbt_assets(
@@ -55,11 +71,25 @@ def feature_tables(context: dg.AssetExecutionContext, home: Home) -> Iterator[An
     with environment(child_environment(home.settings)):
         if plan.changed and not context.is_subset:
             dbt.cli(plan.rebuild_arguments(), target_path=target).wait()
-        yield from dbt.cli(plan.arguments(), context=context, target_path=target).stream()
+        yield from _profiled(
+            context, home, dbt.cli(plan.arguments(), context=context, target_path=target).stream()
+        )
     if not context.is_subset:
         with home.lake.write("features built", {"run_id": context.run_id}) as con:
             record_build(con, version_of(con), plan.sealed_until, plan.definitions)
             close_again(con, plan.reopened)
+
+
+def _profiled(context: dg.AssetExecutionContext, home: Home, events: Iterable[Any]) -> Iterator[Any]:
+    """dbt's events as they come; a table is looked at while dbt, in its own process, builds the next."""
+    with home.lake.read() as con:
+        for event in events:
+            if isinstance(event, dg.Output):
+                asset = context.asset_key_for_output(event.output_name)
+                definition = context.assets_def.specs_by_key[asset].metadata
+                if definition[KIND] != "view":
+                    add_profile(context, con, asset, definition.get(DAY))
+            yield event
 
 
 @dg.asset(

@@ -5,27 +5,28 @@ from typing import Any
 
 import dagster as dg
 
+from feed_platform.feed import find_feed
 from feed_platform.interactions.batch import TableCounts
+from feed_platform.interactions.described import IMPORTED, attributes_in, columns_of, day_column
 from feed_platform.interactions.sources import Ingested, ingest_sources
-from feed_platform.lake import Lake
 from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
+from feed_platform.settings import Settings
+from feed_platform.table_metadata import add_profile, table_definition
 
-DESCRIPTIONS = {
-    "raw/users": "Users and their attributes, one row per version.",
-    "raw/posts": "Posts with author, topic and attributes, one row per version.",
-    "raw/impressions": "Posts that people saw: where, when, and how probable that was.",
-    "raw/engagements": "What people did: clicks, likes, comments, shares, hides, reports, dwell, follows.",
-    "serving/requests": "Rank requests that the service answered, the first answer to each.",
-    "serving/candidates": "Every candidate of these answers with rank, score and propensity.",
-}
+FEED = find_feed(Settings())
 
 
 @dg.multi_asset(
     name="raw_interactions",
     specs=[
-        dg.AssetSpec(key.split("/"), description=text, kinds={"ducklake"})
-        for key, text in DESCRIPTIONS.items()
+        dg.AssetSpec(
+            table.split("."),
+            description=text,
+            kinds={"ducklake"},
+            metadata=table_definition(table, columns_of(table, FEED)),
+        )
+        for table, text in IMPORTED.items()
     ],
     group_name="interactions",
     partitions_def=time_partitions(),
@@ -35,20 +36,16 @@ def raw_interactions(context: dg.AssetExecutionContext, home: Home) -> Iterator[
     """Import the run's days of each source, then the logs, and close the past; again, nothing new."""
     settings, feed, lake = home.settings, home.feed, home.lake
     ingested = ingest_sources(settings, lake, feed, *days_of(context))
-    rows = _row_counts(lake)
-    for key in DESCRIPTIONS:
-        found = {"dagster/row_count": rows[key], "lake_version": ingested.lake_version}
-        yield dg.MaterializeResult(asset_key=key.split("/"), metadata=found | _metadata(key, ingested))
-
-
-def _row_counts(lake: Lake) -> dict[str, int]:
     with lake.read() as con:
-        counts = {key: con.table(key.replace("/", ".")).count("*").fetchone() for key in DESCRIPTIONS}
-    return {key: row[0] for key, row in counts.items() if row}
+        for table in IMPORTED:
+            asset = dg.AssetKey(table.split("."))
+            add_profile(context, con, asset, day_column(table), attributes_in(table, feed))
+            metadata = {"lake_version": ingested.lake_version, **_metadata(table, ingested)}
+            yield dg.MaterializeResult(asset_key=asset, metadata=metadata)
 
 
-def _metadata(key: str, ingested: Ingested) -> dict[str, Any]:
-    schema, table = key.split("/")
+def _metadata(name: str, ingested: Ingested) -> dict[str, Any]:
+    schema, table = name.split(".")
     if schema == "raw":
         return _raw_metadata(ingested.raw[table]) | {"sealed_until": str(ingested.sealed_until)}
     logs = ingested.logs

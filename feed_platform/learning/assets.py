@@ -2,14 +2,19 @@
 
 import dagster as dg
 
-from feed_platform.learning.examples import write_examples
+from feed_platform.feed import find_feed
+from feed_platform.learning.described import example_columns
+from feed_platform.learning.examples import has_examples, write_examples
 from feed_platform.learning.plots import importance_figure, markdown_image
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import Outcome, ranker_importance, train
 from feed_platform.partitions import days_of, time_partitions
 from feed_platform.resources import Home
+from feed_platform.settings import Settings
+from feed_platform.table_metadata import add_profile, table_definition
 
+FEED = find_feed(Settings())
 VALID = dg.AssetCheckSpec(
     "schema",
     asset=dg.AssetKey(["training", "examples"]),
@@ -28,7 +33,8 @@ class TrainingConfig(dg.Config, RankerConfig):
     partitions_def=time_partitions(),
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=[VALID],
-    kinds={"duckdb", "pandera"},
+    kinds={"ducklake", "pandera"},
+    metadata=table_definition("training.examples", example_columns(FEED) if FEED else ()),
     description="One row per matured impression: features as of its hour and labels; written once.",
 )
 def training_examples(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
@@ -36,6 +42,9 @@ def training_examples(context: dg.AssetExecutionContext, home: Home) -> dg.Mater
     feed = home.feed
     start, end = days_of(context)
     written = write_examples(home.lake, feed, start, end)
+    with home.lake.read() as con:
+        if has_examples(con):
+            add_profile(context, con, context.asset_key, "matured_day")
     return dg.MaterializeResult(
         metadata={
             "matured rows": written.matured,

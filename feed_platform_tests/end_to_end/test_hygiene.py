@@ -16,7 +16,18 @@ ROOT = Path(__file__).parents[2]
 SLOW_TO_IMPORT = ("mlflow", "ray", "xgboost", "sklearn", "evidently", "matplotlib", "pandera")
 
 LAYERS = ("lake", "interactions", "features", "learning", "evaluation", "serving", "monitoring")
-SHARED = frozenset({"environment", "feed", "home", "partitions", "processes", "resources", "settings"})
+SHARED = frozenset(
+    {
+        "environment",
+        "feed",
+        "home",
+        "partitions",
+        "processes",
+        "resources",
+        "settings",
+        "table_metadata",
+    }
+)
 
 PICKLERS = frozenset({"pickle", "_pickle", "cPickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"})
 PICKLING_CALLS = frozenset({"read_pickle", "to_pickle"})

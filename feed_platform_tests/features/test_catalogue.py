@@ -1,12 +1,16 @@
 """The catalogue in Python and the columns in dbt are the same."""
 
+import json
 from datetime import date
 from pathlib import Path
 
 from feed_platform.features.catalogue import GROUPS, catalogue, feature_names, popularity_name, stored_names
+from feed_platform.features.described import described_columns
+from feed_platform.features.manifest import prepare_manifest
 from feed_platform.features.on_demand import ON_DEMAND
 from feed_platform.features.project import measures
 from feed_platform.feed import Attributes, Feed, Objective
+from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import dbt_build, rows_of
 from feed_platform_tests.features.worlds import SEAL, START
@@ -29,9 +33,23 @@ def test_dbt_builds_what_the_catalogue_names_for_a_feed_of_other_events(home: Se
     assert measures(FEED) == ("impressions", "likes", "purchases", "dwell_ms")
     stored = [name for group in GROUPS for name in stored_names(group, FEED)]
     assert _columns(home, "marts", "impression_features")[-len(stored) - 1 : -1] == stored
+    assert_dagster_shows_the_columns_that_there_are(home)
     for group in GROUPS:
         assert _columns(home, "features", f"online_{group}")[1:-1] != []
         assert set(stored_names(group, FEED)) <= set(_columns(home, "features", f"online_{group}"))
+
+
+def assert_dagster_shows_the_columns_that_there_are(home: Settings) -> None:
+    """Names and types of every table, each column with its meaning."""
+    models = json.loads(prepare_manifest().read_text())["nodes"].values()
+    for model in (one for one in models if one["resource_type"] == "model"):
+        described = list(described_columns(model, FEED))
+        assert all(column.description for column in described)
+        with Lake.of(home).read() as con:
+            rows = con.execute(f"describe {model['schema']}.{model['name']}").fetchall()
+        assert {one.name: one.type for one in described} == {row[0]: row[1].lower() for row in rows}, model[
+            "name"
+        ]
 
 
 def _columns(home: Settings, schema: str, table: str) -> list[str]:

@@ -12,6 +12,7 @@ from feed_platform.features.online import OnlineSnapshot, current_snapshot, publ
 from feed_platform.feed import Attributes, Feed, FeedError
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
+from feed_platform.learning.described import example_columns
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import (
     DAY,
@@ -102,6 +103,7 @@ def test_a_snapshot_gives_the_features_that_its_requests_are_trained_on(home: Se
         frame = training_frame(con, FEED, START, H + 2 * DAY)
 
     assert frame.height > 300
+    assert [column.name for column in example_columns(FEED)] == [*frame.columns, "matured_day"]
     logged = frame.filter(frame["as_of"] == H, frame["request_id"].is_not_null())
     assert logged.height == len(requests)
     users, shown, positions = (logged[name].to_list() for name in ("user_id", "post_id", "position"))

@@ -76,6 +76,19 @@ def test_the_asset_imports_every_day_once(home: Settings, feed: Feed) -> None:
     assert {"serving/requests", "serving/candidates"} < results.keys()
 
 
+def test_the_last_partition_shows_the_table_and_nobody_in_it(home: Settings, feed: Feed) -> None:
+    done = [
+        one for one in _materializations(_materialize(home, **EVERY_DAY)) if one.asset_key.path[0] == "raw"
+    ]
+    assert {one.partition for one in done if "volume" in one.metadata} == {"2024-03-09"}
+    shown = {one.asset_key.path[1]: one for one in done if "sample" in one.metadata}
+    assert shown.keys() == {"users", "posts", "impressions", "engagements"}
+    texts = " ".join(str(one.metadata) for one in done)
+    people = [name for (name,) in _all(home, "select user_id from raw.users")]
+    assert [name for name in people if name in texts] == []
+    assert max(len(str(one.metadata)) for one in done) < 10_000
+
+
 def test_its_checks_pass_on_clean_rows_and_find_a_repeated_one(home: Settings, feed: Feed) -> None:
     checks = _checks(_materialize(home, **EVERY_DAY))
     assert len(checks) == 13 and all(check.passed for check in checks)

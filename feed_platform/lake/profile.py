@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-SAMPLE_ROWS = 5
-SAMPLE_COLUMNS = 20
+SAMPLE_ROWS = 3
+SAMPLE_COLUMNS = 12
 PERSONAL = frozenset({"context", "vector", "names"})
 
 Cell = str | int | float | bool | None

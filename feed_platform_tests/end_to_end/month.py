@@ -61,11 +61,12 @@ FEED = Feed(
 IMPORT_AFTER = timedelta(hours=3, minutes=20)
 ROWS = (Post, Impression, Engagement, Request)  # in the order of TABLES
 MODELS = ("--resource-type", "model")
+BUILT_EVERY = 5  # and where answers are wanted; what a build missed the next one makes up for
 NOT_SERVED = ("--exclude", "online")
 
 
-def live_nights(home: Settings, served_every: int) -> Iterator[datetime]:
-    """Import, seal and build, night by night; yields the new seal. Between answers nothing is served."""
+def live_nights(home: Settings, served_every: int) -> Iterator[tuple[int, datetime]]:
+    """Import and seal night by night, and build on some; yields the nights that serve, with their seal."""
     lake = Lake.of(home)
     for night, (midnight, batches) in enumerate(nights(MONTH, FEED.start)):
         at = midnight + IMPORT_AFTER
@@ -73,9 +74,12 @@ def live_nights(home: Settings, served_every: int) -> Iterator[datetime]:
         sealed_until = as_of(at, FEED)
         with lake.write("sealed") as con:
             con.execute("insert into raw.seals values (?, ?)", [sealed_until, at])
-        models = () if night % served_every == 0 else NOT_SERVED
-        build_days(home, (day_of(sealed_until), day_of(sealed_until) + DAY), sealed_until, *models)
-        yield sealed_until
+        day = day_of(sealed_until), day_of(sealed_until) + DAY
+        if night % served_every == 0:
+            build_days(home, day, sealed_until)
+            yield night, sealed_until
+        elif night % BUILT_EVERY == 0:
+            build_days(home, day, sealed_until, *NOT_SERVED)
 
 
 def build_days(

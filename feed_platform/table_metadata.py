@@ -24,12 +24,12 @@ def add_profile(
     day: str | None,
     hidden: Collection[str] = (),
 ) -> None:
-    """Add what a table holds to the event of the run's last partition.
+    """Add what a table holds to its event, in a run over many partitions to that of the last one.
 
-    A run over many partitions notes an event for each: only one shall carry pictures.
+    Such a run notes an event for each partition: only one shall carry pictures.
     """
     found = profile(con, ".".join(asset.path), day, hidden)
-    last = context.partition_key_range.end
+    last = context.partition_key_range.end if context.assets_def.partitions_def else None
     context.add_asset_metadata(profile_metadata(found), asset_key=asset, partition_key=last)
 
 

@@ -7,6 +7,8 @@ import dagster as dg
 
 from feed_platform.interactions.batch import RAW_TABLES
 from feed_platform.interactions.validation import GAP, GAPS
+from feed_platform.lake import now
+from feed_platform.lake.seal import HOUR
 from feed_platform.resources import Home
 
 QUARANTINE_SHARE = 0.01
@@ -16,6 +18,17 @@ select bad / greatest(bad + good, 1) from (
     select (select count(*) from quarantine.{0}) as bad, (select count(*) from raw.{0}) as good
 )
 """
+THIN_DAYS = """
+with days as (select cast(known_at as date) as day, count(*) as n from raw.{0} group by 1),
+span as (
+    select unnest(generate_series(greatest(min(day) + 1, max(day) - 14), max(day) - 1, interval 1 day)) as day
+    from days
+),
+filled as (select coalesce(n, 0) as n from span left join days on span.day = days.day)
+select count(*) from filled where n < (select median(n) from filled) / 10
+"""
+NEWEST = "select max(known_at) from raw.impressions"
+STALE_HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,11 @@ def _clean(table: str) -> Rule:
     return Rule(table, "quarantine_share", description, SHARE.format(table), QUARANTINE_SHARE)
 
 
+def _steady(table: str) -> Rule:
+    description = "Of the 14 days before the newest those with under a tenth of their median rows."
+    return Rule(table, "steady_volume", description, THIN_DAYS.format(table))
+
+
 RULES = (
     _unique("users", "(user_id, known_at)"),
     _unique("posts", "(post_id, known_at)"),
@@ -58,6 +76,7 @@ RULES = (
     _unique("engagements", "engagement_id"),
     *(_refers(table, other, column) for table, gaps in GAPS.items() for column, other in gaps.items()),
     *map(_clean, RAW_TABLES),
+    *map(_steady, ("impressions", "engagements")),
 )
 
 
@@ -75,3 +94,21 @@ def raw_checks(home: Home) -> Iterator[dg.AssetCheckResult]:
                 severity=rule.severity,
                 metadata={"found": found, "most": rule.most, "sql": dg.MetadataValue.md(f"`{rule.sql}`")},
             )
+
+
+@dg.asset_check(
+    asset=["raw", "impressions"],
+    description="A live feed's newest impression is at most a day old. Of a log: there is one.",
+)
+def recent(home: Home) -> dg.AssetCheckResult:
+    """Warn when refreshes go well and bring nothing."""
+    feed = home.feed
+    with home.lake.read() as con:
+        (newest,) = con.execute(NEWEST).fetchone() or (None,)
+        hours = (now(con, feed) - newest) / HOUR if newest else None
+    is_recent = hours is not None and (feed.clock == "log" or hours <= STALE_HOURS)
+    return dg.AssetCheckResult(
+        passed=is_recent,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"newest": str(newest), "hours": hours, "most": STALE_HOURS},
+    )

@@ -3,11 +3,13 @@
 import dagster as dg
 
 from feed_platform.learning.plots import markdown_image
+from feed_platform.monitoring.described import drift_columns
 from feed_platform.monitoring.drift import report_drift
 from feed_platform.monitoring.plots import strength_figure
-from feed_platform.monitoring.records import DriftReport
+from feed_platform.monitoring.records import TABLE, DriftReport
 from feed_platform.monitoring.windows import NEEDED_ROWS
 from feed_platform.resources import Home
+from feed_platform.table_metadata import add_profile, table_definition
 
 LISTED = 20
 
@@ -16,12 +18,15 @@ LISTED = 20
     key=["monitoring", "drift"],
     group_name="monitoring",
     deps=[["training", "examples"], ["training", "model"], ["serving", "candidates"]],
-    kinds={"evidently"},
+    kinds={"ducklake", "evidently"},
+    metadata=table_definition(TABLE, drift_columns()),
     description="Recent features, scores and labels against what the champion was fitted to.",
 )
 def drift(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Write the report's page and its rows in `monitoring.drift`."""
     report = report_drift(home.settings, home.feed)
+    with home.lake.read() as con:
+        add_profile(context, con, context.asset_key, "reported_at")
     if report.problem:
         context.log.warning(report.problem)
         return dg.MaterializeResult(metadata=_amounts(report))

@@ -91,7 +91,7 @@ def test_the_last_partition_shows_the_table_and_nobody_in_it(home: Settings, fee
 
 def test_its_checks_pass_on_clean_rows_and_find_a_repeated_one(home: Settings, feed: Feed) -> None:
     checks = _checks(_materialize(home, **EVERY_DAY))
-    assert len(checks) == 13 and all(check.passed for check in checks)
+    assert len(checks) == 15 and all(check.passed for check in checks)
     with Lake.of(home).write("break it") as con:
         con.execute("insert into raw.impressions from raw.impressions limit 1")
         con.execute(

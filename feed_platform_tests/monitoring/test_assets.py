@@ -32,6 +32,7 @@ def test_without_a_champion_the_run_ends_well_and_the_check_warns(home: Settings
     metadata, checked = _materialize()
     assert "no champion" in metadata["verdict"].value
     assert metadata["needed rows"].value == 500
+    assert metadata["dagster/row_count"].value == 1
     assert not checked.passed and "no champion" in str(checked.description)
 
 

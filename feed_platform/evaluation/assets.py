@@ -36,6 +36,7 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
     return {
         f"{prefix}version": dg.MetadataValue.text(f"{found.version.version} ({found.kind})"),
         f"{prefix}verdict": dg.MetadataValue.text(verdict(found).sentence),
+        f"{prefix}off-policy": dg.MetadataValue.md(_verdicts(done)),
         f"{prefix}report": dg.MetadataValue.path(done.path),
         f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
         **{
@@ -43,6 +44,10 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
             for name, draw in FIGURES.items()
         },
     }
+
+
+def _verdicts(done: Published) -> str:
+    return "\n".join(f"- **{one.verdict.word}**: {one.verdict.sentence}" for one in done.answers)
 
 
 def _table(found: Evaluation) -> list[dg.TableRecord]:

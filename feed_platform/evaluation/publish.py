@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from feed_platform.evaluation.evaluate import Evaluation, evaluate_version
+from feed_platform.evaluation.off_policy.answer import Answer
+from feed_platform.evaluation.off_policy.evaluate import version_answers
+from feed_platform.evaluation.off_policy.publish import save_answers
 from feed_platform.evaluation.report import metric_name, save_numbers, write_report
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
@@ -17,10 +20,11 @@ from feed_platform.settings import Settings
 
 @dataclass(frozen=True)
 class Published:
-    """One version's evaluation, by objective, and its page."""
+    """One version's evaluation, by objective, what it would have earned as the policy, and its page."""
 
     alias: Alias
     found: list[Evaluation]
+    answers: list[Answer]
     path: Path
 
 
@@ -41,10 +45,12 @@ def publish_reports(settings: Settings) -> list[Published]:
 
 
 def _publish(settings: Settings, alias: Alias, found: list[Evaluation]) -> Published:
-    path = write_report(settings, found)
-    save_numbers(Lake.of(settings), found)
+    answers, lake = version_answers(settings, found[0].version), Lake.of(settings)
+    path = write_report(settings, found, answers)
+    save_numbers(lake, found)
+    save_answers(lake, found[0].version, answers)
     _track(settings, found, path)
-    return Published(alias, found, path)
+    return Published(alias, found, answers, path)
 
 
 def _track(settings: Settings, found: list[Evaluation], path: Path) -> None:

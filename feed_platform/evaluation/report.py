@@ -1,5 +1,6 @@
 """The evaluation's numbers in one self-contained HTML page and in `training.evaluations`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -16,6 +17,8 @@ from feed_platform.evaluation.charts import (
     slices_figure,
 )
 from feed_platform.evaluation.evaluate import Evaluation
+from feed_platform.evaluation.off_policy.answer import Answer
+from feed_platform.evaluation.off_policy.verdict import per_thousand
 from feed_platform.feed import write_atomically
 from feed_platform.lake import Lake
 from feed_platform.learning.plots import importance_figure, svg
@@ -62,15 +65,15 @@ def verdict(found: Evaluation) -> Verdict:
     return Verdict(word, sentence)
 
 
-def write_report(settings: Settings, found: list[Evaluation]) -> Path:
-    """Write `reports/model-<version>.html`; every objective has its part of the page."""
+def write_report(settings: Settings, found: list[Evaluation], answers: Sequence[Answer] = ()) -> Path:
+    """Write `reports/model-<version>.html`; every objective has its part, off-policy values come last."""
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(found))
+    write_atomically(path, render(found, answers))
     return path
 
 
-def render(found: list[Evaluation]) -> str:
+def render(found: list[Evaluation], answers: Sequence[Answer] = ()) -> str:
     """The page: no script, no file beside it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -81,9 +84,12 @@ def render(found: list[Evaluation]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters.update(measure=shown, value=value, around=around)
+    pages.filters.update(measure=shown, value=value, around=around, per_thousand=per_thousand)
     return pages.get_template(TEMPLATE).render(
-        first=found[0], metrics=METRICS, objectives=[_objective(part) for part in found]
+        first=found[0],
+        metrics=METRICS,
+        objectives=[_objective(part) for part in found],
+        answers=answers,
     )
 
 

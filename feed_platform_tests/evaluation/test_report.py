@@ -53,6 +53,10 @@ def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
     assert {"constant", "popularity", "logistic", "xgboost", "bayes"} == set(numbers["model"])
     losses = dict(numbers.filter(metric="log_loss").select("model", "value").iter_rows())
     assert losses["bayes"] < min(losses["logistic"], losses["xgboost"]) < losses["constant"]
+    assert "the log has no propensities" in page
+    with Lake.of(shared).read() as con:
+        told = con.sql("select distinct verdict, metric from training.off_policy").fetchall()
+    assert told == [("not available", None)]
     logged = registry.client(shared).get_run(done.found[0].version.run_id).data.metrics
     assert logged["test_logistic_log_loss"] == losses["logistic"]
 

@@ -22,11 +22,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the sentence speaks of: the target policy, what counts (`clicks`), of what (`impressions`)."""
+    """What the sentence speaks of: the target policy, what counts (`clicks`), of what (`impressions`).
+
+    `where` says which places count if not all do (` in places 1 to 3 of 10`).
+    """
 
     target: str
     rewards: str
     requests: str
+    where: str = ""
 
 
 def judge(
@@ -77,8 +81,8 @@ def _inconclusive(subject: Subject, weights: Diagnostics, value: Measure, observ
     return (
         f"The log proves nothing about {subject.target}: its {subject.rewards} count like "
         f"{weights.effective_rewards:.0f} of equal weight, {LEAST_REWARDS} are needed. The estimate of "
-        f"{per_thousand(value)} {subject.rewards} per 1,000 {subject.requests}, where the log's own policy "
-        f"had {per_thousand(observed)}, decides nothing."
+        f"{per_thousand(value)} {_unit(subject)}, where the log's own policy had {per_thousand(observed)}, "
+        "decides nothing."
     )
 
 
@@ -87,11 +91,14 @@ def _available(
 ) -> str:
     told = "can't be told apart" if not gain.is_clear else "is better" if gain.low > 0 else "is worse"
     return (
-        f"{subject.target} would have had {per_thousand(value)} {subject.rewards} per 1,000 "
-        f"{subject.requests} where the log's own policy had {per_thousand(observed)}: it {told} "
-        f"(difference {per_thousand(gain, '+')}). {weights.requests:,} {subject.requests} count like "
-        f"{weights.effective_sample:,.0f} of its own."
+        f"{subject.target} would have had {per_thousand(value)} {_unit(subject)} where the log's own policy "
+        f"had {per_thousand(observed)}: it {told} (difference {per_thousand(gain, '+')}). "
+        f"{weights.requests:,} {subject.requests} count like {weights.effective_sample:,.0f} of its own."
     )
+
+
+def _unit(subject: Subject) -> str:
+    return f"{subject.rewards} per 1,000 {subject.requests}{subject.where}"
 
 
 def per_thousand(measure: Measure, sign: str = "") -> str:

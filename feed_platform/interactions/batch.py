@@ -18,7 +18,8 @@ class Batch:
     from; without them the file is the import's source and the row its place in the batch.
     `known_at` is set by the import; only users and posts of a history may bring their own.
     An engagement that stands inside its impression's row says so in `_in_row` and is rejected
-    with it; `_problem` says why a row could not be read at all.
+    with it; `_problem` says why a row could not be read at all. `truth` has columns of
+    `truth.impressions`: what a simulator knows of its impressions.
     """
 
     users: pl.DataFrame | None = None

@@ -15,11 +15,11 @@ from feed_platform.interactions.staging import Staging, stage, staging_folder
 from feed_platform.lake import Lake
 
 INSERT_TRUTH = """
-insert into truth.impressions
-select impression_id, any_value(click_probability) from read_parquet(?)
+insert into truth.impressions by name
+select distinct on (impression_id) * from read_parquet(?, union_by_name = true)
 where impression_id in (select impression_id from raw.impressions)
   and impression_id not in (select impression_id from truth.impressions)
-group by 1 order by 1
+order by impression_id
 """
 
 

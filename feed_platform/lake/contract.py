@@ -4,7 +4,7 @@ import duckdb
 
 from feed_platform.feed import FeedError
 
-VERSION = 2
+VERSION = 3
 
 _PROVENANCE = "received_at TIMESTAMP, known_at TIMESTAMP, source VARCHAR"
 _QUARANTINE = """quarantine_id VARCHAR, source VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR,
@@ -26,7 +26,10 @@ TABLES = {
     "quarantine.posts": _QUARANTINE,
     "quarantine.impressions": _QUARANTINE,
     "quarantine.engagements": _QUARANTINE,
-    "truth.impressions": "impression_id VARCHAR, click_probability DOUBLE",
+    "truth.impressions": """impression_id VARCHAR, click_probability DOUBLE, like_probability DOUBLE,
+                            comment_probability DOUBLE, share_probability DOUBLE,
+                            follow_probability DOUBLE, hide_probability DOUBLE,
+                            report_probability DOUBLE, is_bot BOOLEAN""",
     "serving.requests": """request_id VARCHAR, user_id VARCHAR, surface VARCHAR, context JSON,
                            requested_at TIMESTAMP, policy VARCHAR, experiment VARCHAR, arm VARCHAR,
                            model_version VARCHAR, features_as_of TIMESTAMP, upserts_seen BIGINT,
@@ -48,8 +51,9 @@ DBT_SCHEMAS = ("staging", "marts")
 
 
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create what is missing, in one transaction; bring an older contract up; refuse a newer one."""
-    if _version(con) == VERSION:
+    """Create missing tables and columns in one transaction, of an older contract too; refuse a newer one."""
+    found = _version(con)
+    if found == VERSION:
         return
     check_contract(con)
     con.begin()
@@ -57,6 +61,8 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"create schema if not exists {schema}")
     for name, columns in TABLES.items():
         con.execute(f"create table if not exists {name} ({columns})")
+        for column in columns.split(",") if found else ():
+            con.execute(f"alter table {name} add column if not exists {column}")
     con.execute("insert into raw.contract values (?, now()::timestamp)", [VERSION])
     con.commit()
 

@@ -123,3 +123,10 @@ def test_nothing_committed_names_a_registry_or_a_place_on_a_machine() -> None:
     contents = {str(path.relative_to(ROOT)): path.read_bytes() for path in paths}
     assert {name for name, content in contents.items() if REGISTRY_HOSTS.search(content)} == set()
     assert {name for name, content in contents.items() if MACHINE_PATHS.search(content)} == set()
+
+
+def test_only_evaluation_reads_the_simulators_truth() -> None:
+    """A feature or a model that read it would know what it has to find out."""
+    models = (ROOT / "dbt_project").glob("m*/**/*.*")
+    learners = _sources("feed_platform/features", "feed_platform/learning", "feed_platform/serving")
+    assert [path.name for path in (*models, *learners) if "truth." in path.read_text()] == []

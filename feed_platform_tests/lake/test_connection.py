@@ -14,6 +14,7 @@ from feed_platform.feed import Feed, FeedError
 from feed_platform.home import prepare_home
 from feed_platform.lake import Lake, as_of, seal
 from feed_platform.lake.connection import version_of
+from feed_platform.lake.contract import VERSION
 from feed_platform.lake.seal import move_seal
 from feed_platform.settings import Settings
 
@@ -69,6 +70,18 @@ def test_readers_go_on_and_a_killed_writer_frees_the_lock(home: Settings) -> Non
 def test_a_reader_cannot_write(home: Settings) -> None:
     with Lake.of(home).read() as con, pytest.raises(duckdb.Error):
         con.execute("delete from raw.contract")
+
+
+def test_an_older_contract_is_brought_up_and_its_rows_stay(home: Settings) -> None:
+    lake = Lake.of(home)
+    with lake.write("as release 2 left it") as con:
+        con.execute("alter table truth.impressions drop column is_bot")
+        con.execute("insert into truth.impressions by name select 'i' impression_id, 0.5 click_probability")
+        con.execute("update raw.contract set version = 2")
+    with lake.write("this release") as con:
+        kept = "select impression_id, click_probability, is_bot from truth.impressions"
+        assert con.execute(kept).fetchall() == [("i", 0.5, None)]
+        assert con.execute("select max(version) from raw.contract").fetchone() == (VERSION,)
 
 
 def test_a_newer_contract_is_refused(home: Settings) -> None:

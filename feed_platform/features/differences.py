@@ -16,21 +16,23 @@ from feed_platform.feed import Feed
 Mask = npt.NDArray[np.bool_]
 SHOWN = 5
 REQUESTS = 1000
+# Ids may be made of user ids, and Dagster's metadata holds none: a row is named by its id's key.
+KEY = "md5_number_lower({})::varchar"
 # Serving ranks every candidate as if it stood first: the position of a logged vector is 1.
-LOGGED = """
+LOGGED = f"""
 with newest as (
     select * from serving.requests
     where features_as_of is not null
         and requested_at >= (select max(requested_at) from serving.requests) - interval 7 day
 )
-select request_id || ' ' || vectors.post_id as key, newest.user_id, vectors.post_id,
+select {KEY.format("request_id")} || ' ' || vectors.post_id as key, newest.user_id, vectors.post_id,
     features_as_of as as_of, features_as_of - interval 1 microsecond as attributes_at,
     requested_at as at, 1 as position, context, names, vector
 from newest join serving.vectors using (request_id)
 order by md5(request_id), md5(vectors.post_id) limit $rows
 """
 # What is as of the seal or before it never changes again.
-STORED = """
+STORED = f"""
 with settled as (
     select * from marts.impression_features where as_of <= $seal and attributes_at < $seal
 ),
@@ -39,7 +41,7 @@ chosen as (
     union
     (from settled order by md5(impression_id || $seed) limit $rows - $rows // 2)
 )
-select impression_id as key, decided_at as at, * from chosen order by impression_id
+select {KEY.format("impression_id")} as key, decided_at as at, * from chosen order by impression_id
 """
 SHARES = """
 with newest as (
@@ -69,7 +71,8 @@ class Differences:
         values: how many numbers they hold.
         found: how many of these differ; both missing is no difference.
         by_feature: how many differ of each feature that differs.
-        examples: a few of them: key, feature, what was kept and what the raw rows give.
+        examples: a few of them: `md5_number_lower` of the request's or impression's id, feature, what was
+            kept and what the raw rows give.
     """
 
     vectors: int

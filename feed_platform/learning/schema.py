@@ -1,5 +1,6 @@
 """What every training example must satisfy, generated from the feature catalogue."""
 
+from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import polars as pl
 
 from feed_platform.features.catalogue import GROUPS, NEVER, Feature, catalogue
 from feed_platform.features.frame import label_names
+from feed_platform.features.keys import key
 from feed_platform.features.project import definitions, measures, rates
 from feed_platform.feed import Feed, FeedError
 
@@ -44,24 +46,25 @@ def check_examples(frame: pl.DataFrame, feed: Feed) -> pl.DataFrame:
     """The frame, if it keeps the schema.
 
     Raises:
-        FeedError: it doesn't; names the broken rules, how often, and a few of the values.
+        FeedError: it doesn't; names the broken rules, how often, and the keys of a few of the impressions
+            (`md5_number_lower(impression_id)` in SQL). No id: the message goes into Dagster's logs.
     """
     from pandera.errors import SchemaErrors
 
     try:
         return examples_schema(feed).validate(frame, lazy=True)
     except SchemaErrors as error:
-        cases = error.failure_cases
-        broken = cases.group_by("column", "check").agg(
-            pl.len().alias("cases"), pl.col("failure_case").head(SHOWN_CASES)
-        )
-        rules = [
-            f"{row['column'] or 'row'}: {row['check']} ({row['cases']} rows, such as {row['failure_case']})"
-            for row in broken.sort("column", "check").iter_rows(named=True)
-        ]
-        raise FeedError(
-            f"training examples break {len(rules)} rules, none was written: {'; '.join(rules)}"
-        ) from error
+        rules = list(_broken(error.failure_cases, frame["impression_id"]))
+    raise FeedError(f"training examples break {len(rules)} rules, none was written: {'; '.join(rules)}")
+
+
+def _broken(cases: pl.DataFrame, impression_ids: pl.Series) -> Iterator[str]:
+    """What is said of each broken rule; `index` is the row of a case."""
+    rules = cases.group_by("column", "check").agg(pl.len().alias("cases"), pl.col("index").head(SHOWN_CASES))
+    for row in rules.sort("column", "check").iter_rows(named=True):
+        shown = ", ".join(str(key(impression_ids[index])) for index in row["index"] if index is not None)
+        where = f", such as impressions of keys {shown}" if shown else ""
+        yield f"{row['column'] or 'row'}: {row['check']} ({row['cases']} rows{where})"
 
 
 def _feature(feature: Feature, feed: Feed) -> "Column":

@@ -11,6 +11,7 @@ import pytest
 from feed_platform.features.catalogue import feature_names
 from feed_platform.features.checks import no_leakage, parity
 from feed_platform.features.differences import logged_differences, shares, stored_differences
+from feed_platform.features.keys import key
 from feed_platform.features.online import OnlineSnapshot, publish
 from feed_platform.feed import Attributes, Feed, save_feed
 from feed_platform.lake import Lake
@@ -140,7 +141,7 @@ def assert_a_tampered_vector_is_named(home: Settings) -> None:
     assert not result.passed
     assert result.metadata["differences"].value == 1
     assert differing(result) == {name: 1}
-    assert str(result.metadata["examples"].value).startswith(f"r2 p4: {name} is ")
+    assert str(result.metadata["examples"].value).startswith(f"{key('r2')} p4: {name} is ")
 
 
 def assert_a_changed_past_is_seen(home: Settings) -> None:

@@ -60,4 +60,5 @@ def test_a_broken_rule_is_named_and_nothing_written(home: Settings, broken: pl.E
     with pytest.raises(FeedError, match="none was written") as raised:
         append_examples(lake, FEED, ROWS.with_columns(broken), 2)
     assert rule in str(raised.value)
+    assert not any(user_id in str(raised.value) for user_id in ROWS["user_id"].unique())
     assert len(table(lake)) == 10

@@ -65,7 +65,8 @@ def build(settings: Settings) -> None:
 def _world() -> World:
     rng = np.random.default_rng(5)
     posts = [
-        Post(f"p{n}", CANARY if n == 3 else AUTHORS[n % 3], TOPICS[n % 2], START, START) for n in range(8)
+        Post(f"p{n}", CANARY if n in (3, 7) else AUTHORS[n % 3], TOPICS[n % 2], START, START)
+        for n in range(8)
     ]
     impressions = []
     for number in range(400):
@@ -92,7 +93,10 @@ def _other_rows(settings: Settings) -> None:
     with Lake.of(settings).write("other rows") as con:
         for user in PEOPLE:
             con.execute("insert into raw.users (user_id, known_at) values (?, ?)", [user, START])
-        con.execute("insert into truth.impressions select impression_id, 0.5 from raw.impressions")
+        con.execute(
+            "insert into truth.impressions by name "
+            "select impression_id, 0.5 as click_probability from raw.impressions"
+        )
         con.execute(
             "insert into serving.requests by name select request_id, user_id, 'home' as surface, "
             "shown_at as requested_at, date_trunc('hour', shown_at) - interval 1 hour as features_as_of, "
@@ -163,11 +167,14 @@ def _record(kind: str, number: int) -> RequestRecord | FeedbackRecord:
 
 def _files(settings: Settings) -> None:
     """Traces that nobody planned: a log line, a report, a tool's database, what a killed import left."""
-    (settings.root / "demo.log").write_text(f"asked for {CANARY}\n")
+    (settings.root / "demo.log").write_text(f'asked for {CANARY}, "\\n{CANARY}", ?user%3D{CANARY}\n')
     (settings.reports / "page.html").write_text(f"<p>{CANARY}</p>")
     with closing(sqlite3.connect(settings.dagster_home / "runs.db")) as con, con:
         con.execute("create table logs (line text)")
         con.execute("insert into logs values (?)", [f"user {CANARY} {OTHERS[0]}"])
+        # A database writes one cell right after another.
+        con.execute("create table tags (name text, value text)")
+        con.execute("insert into tags values ('partition', ?)", [CANARY])
     for folder in (settings.root / "dbt" / "target", settings.root / "tmp" / "import-dead"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "left.txt").write_text(CANARY)

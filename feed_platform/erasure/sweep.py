@@ -5,11 +5,13 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from feed_platform.lake.erasure import quoted
 from feed_platform.lake.purge import vacuum
-from feed_platform.lake.traces import byte_pattern, distinctive_forms
+from feed_platform.lake.traces import byte_pattern, distinctive_forms, loose_pattern
 from feed_platform.settings import Settings
 
 CHUNK, OVERLAP = 16 * 1024**2, 1024
@@ -19,15 +21,36 @@ BLANK = b"x"
 BUSY_SECONDS = 10
 
 
+@dataclass(frozen=True)
+class _Search:
+    """The patterns of some ids: in text, and in a database's bytes, where cells touch one another."""
+
+    text: "re.Pattern[bytes]"
+    loose: "re.Pattern[bytes]"
+
+    @classmethod
+    def of(cls, user_ids: Collection[str]) -> "_Search | None":
+        """None where no id could be told apart."""
+        found = distinctive_forms(user_ids)
+        text, loose = byte_pattern(found), loose_pattern(found)
+        return None if text is None or loose is None else cls(text, loose)
+
+    def stands_in(self, path: Path) -> bool:
+        """Whether a file holds an id: its bytes, or a cell of its tables."""
+        return _holds(path, self.text) or (self.may_stand_in(path) and _has_cell(path, self.text))
+
+    def may_stand_in(self, path: Path) -> bool:
+        """Whether the bytes of a database, or of its log, look like one of the ids."""
+        return _is_database(path) and any(_holds(part, self.loose) for part in (path, *_side_files(path)))
+
+
 def files_with(settings: Settings, user_ids: Collection[str]) -> list[Path]:
-    """The home's files that hold one of the ids as bytes, those of `erasure/` apart.
+    """The home's files that hold one of the ids as bytes or in a cell of SQLite, those of `erasure/` apart.
 
     Only ids that can't mean anything else are looked for; Parquet may hide them behind compression.
     """
-    pattern = byte_pattern(distinctive_forms(user_ids))
-    if pattern is None:
-        return []
-    return [path for path in _files(settings) if _holds(path, pattern)]
+    search = _Search.of(user_ids)
+    return [path for path in _files(settings) if search.stands_in(path)] if search else []
 
 
 def clean(settings: Settings, user_ids: Collection[str]) -> list[Path]:
@@ -39,17 +62,15 @@ def clean(settings: Settings, user_ids: Collection[str]) -> list[Path]:
     Raises:
         FeedError: a database is in use.
     """
-    pattern = byte_pattern(distinctive_forms(user_ids))
-    if pattern is None:
+    search = _Search.of(user_ids)
+    if search is None:
         return []
     untouched = (settings.root / "lake", settings.logs, settings.models, settings.artifacts)
-    hit = [path for path in files_with(settings, user_ids) if not any(map(path.is_relative_to, untouched))]
-    owners = {path: _database(path) for path in hit}
-    databases = sorted({database for database in owners.values() if database is not None})
-    for database in databases:
-        _clean_database(database, pattern)
-    texts = [path for path, database in owners.items() if database is None and _clean_text(path, pattern)]
-    return [*texts, *databases]
+    files = [path for path in _files(settings) if not any(map(path.is_relative_to, untouched))]
+    databases = [path for path in files if search.may_stand_in(path)]
+    changed = [path for path in databases if _clean_database(path, search.text)]
+    texts = [path for path in files if not _belongs_to_database(path) and _holds(path, search.text)]
+    return [*(path for path in texts if _clean_text(path, search.text)), *changed]
 
 
 def _files(settings: Settings) -> Iterator[Path]:
@@ -68,14 +89,20 @@ def _holds(path: Path, pattern: "re.Pattern[bytes]") -> bool:
     return False
 
 
-def _database(path: Path) -> Path | None:
-    """The SQLite file that a file is, or belongs to."""
-    for suffix in SIDE_FILES:
-        if path.name.endswith(suffix):
-            path = path.with_name(path.name.removesuffix(suffix))
+def _is_database(path: Path) -> bool:
     with suppress(OSError), path.open("rb") as file:
-        return path if file.read(len(SQLITE)) == SQLITE else None
-    return None
+        return file.read(len(SQLITE)) == SQLITE
+    return False
+
+
+def _side_files(database: Path) -> list[Path]:
+    """A database's write-ahead log and its index, which may not be there."""
+    return [database.with_name(database.name + suffix) for suffix in SIDE_FILES]
+
+
+def _belongs_to_database(path: Path) -> bool:
+    owners = [path.name.removesuffix(suffix) for suffix in ("", *SIDE_FILES) if path.name.endswith(suffix)]
+    return any(_is_database(path.with_name(name)) for name in owners)
 
 
 def _clean_text(path: Path, pattern: "re.Pattern[bytes]") -> bool:
@@ -95,8 +122,28 @@ def _blank(hit: "re.Match[bytes]") -> bytes:
     return BLANK * len(hit[0])
 
 
-def _clean_database(path: Path, pattern: "re.Pattern[bytes]") -> None:
-    """Blank the ids in every column of every table, then drop the pages that held them."""
+def _has_cell(database: Path, pattern: "re.Pattern[bytes]") -> bool:
+    """Whether a cell of any table holds an id."""
+    uri = f"file:{quote(str(database))}?mode=ro"
+    with closing(sqlite3.connect(uri, timeout=BUSY_SECONDS, uri=True)) as con:
+        _add_functions(con, pattern)
+        cells = (f"select 1 from {table} where holds({column}) limit 1" for table, column in _columns(con))
+        return any(con.execute(found).fetchone() for found in cells)
+
+
+def _clean_database(path: Path, pattern: "re.Pattern[bytes]") -> bool:
+    """Blank the ids in every column of every table, then drop the pages that held them; were there any?"""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as con, con:
+        _add_functions(con, pattern)
+        for table, column in _columns(con):
+            con.execute(f"update {table} set {column} = blanked({column}) where holds({column})")
+        was_changed = con.total_changes > 0
+    vacuum(path)
+    return was_changed
+
+
+def _add_functions(con: sqlite3.Connection, pattern: "re.Pattern[bytes]") -> None:
+    """SQL's `holds` and `blanked` of a cell."""
 
     def holds(cell: object) -> bool:
         return pattern.search(_bytes(cell)) is not None
@@ -105,12 +152,8 @@ def _clean_database(path: Path, pattern: "re.Pattern[bytes]") -> None:
         new = pattern.sub(_blank, _bytes(cell))
         return new.decode() if isinstance(cell, str) else new
 
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as con, con:
-        con.create_function("holds", 1, holds, deterministic=True)
-        con.create_function("blanked", 1, blanked, deterministic=True)
-        for table, column in _columns(con):
-            con.execute(f"update {table} set {column} = blanked({column}) where holds({column})")
-    vacuum(path)
+    con.create_function("holds", 1, holds, deterministic=True)
+    con.create_function("blanked", 1, blanked, deterministic=True)
 
 
 def _bytes(cell: object) -> bytes:

@@ -62,4 +62,5 @@ def _gather(con: duckdb.DuckDBPyConnection, group: str, users: str) -> None:
 def _union(tables: Mapping[str, Mapping[str, str]], wanted: set[str], select: str) -> str:
     """The distinct rows of a query over all raw tables that have certain columns."""
     raw = [name for name, columns in tables.items() if name.startswith("raw.") and wanted <= columns.keys()]
-    return " union ".join(f"{select} from {name}" for name in raw)
+    found = " union all ".join(f"{select} from {name}" for name in raw)
+    return f"select distinct * from ({found})" if found else ""

@@ -17,7 +17,7 @@ import pytest
 from feed_platform.erasure import erase, pending, plan
 from feed_platform.features.keys import key, pair_keys
 from feed_platform.features.online import current_snapshot
-from feed_platform.feed import FeedError, SimulatorSource
+from feed_platform.feed import Attributes, FeedError, SimulatorSource
 from feed_platform.home import prepare_home
 from feed_platform.interactions.batch import Batch
 from feed_platform.interactions.ingest import ingest
@@ -170,7 +170,10 @@ def test_neither_a_file_nor_the_service_brings_them_back(home: Settings) -> None
     assert _rows(home, "select user_id from raw.impressions where impression_id like 'again%'") == [
         (OTHERS[0],)
     ]
-    assert _rows(home, "select count(*) from quarantine.impressions where source = 'again'") == [(0,)]
+    assert _rows(home, "select reason, record from quarantine.impressions where source = 'again'") == [
+        ("names someone who was erased", None)
+    ]
+    assert _rows(home, "select invited_by from raw.users where source = 'again'") == [(pseudonym,)]
 
 
 def test_a_simulated_log_keeps_no_requests_of_the_erased(tmp_path: Path) -> None:
@@ -184,13 +187,19 @@ def test_a_simulated_log_keeps_no_requests_of_the_erased(tmp_path: Path) -> None
 
 
 def _import_again(settings: Settings) -> None:
-    """A file with the canary's rows, a bad one among them, and somebody else's; a post of theirs."""
+    """A file with the canary's rows, a bad one among them, and somebody else's who tell of them; a post."""
     at = world.SEAL + world.DAY
-    seen = {"impression_id": ["again1", "again2", "again3"], "user_id": [CANARY, OTHERS[0], CANARY]}
-    shown = pl.DataFrame(seen | {"post_id": ["again"] * 3, "shown_at": [at, at, None]})
+    seen = {
+        "impression_id": [f"again{n}" for n in range(4)],
+        "user_id": [CANARY, OTHERS[0], CANARY, OTHERS[1]],
+    }
+    told = {"post_id": ["again"] * 4, "context": [None, None, None, f'{{"friends": ["{CANARY}"]}}']}
+    shown = pl.DataFrame(seen | told | {"shown_at": [at, at, None, None]})
     posts = pl.DataFrame({"post_id": ["again"], "author_id": [CANARY]})
-    batch = Batch(impressions=shown, posts=posts)
-    ingest(Lake.of(settings), FEED, [batch], mode="history", source="again", imported_at=at + world.DAY)
+    users = pl.DataFrame({"user_id": ["newcomer"], "invited_by": [CANARY]})
+    feed = FEED.model_copy(update={"attributes": Attributes(users={"invited_by": "category"})})
+    batch = Batch(users=users, impressions=shown, posts=posts)
+    ingest(Lake.of(settings), feed, [batch], mode="history", source="again", imported_at=at + world.DAY)
 
 
 def test_a_plan_changes_nothing_and_names_every_table(home: Settings) -> None:

@@ -27,14 +27,14 @@ from feed_platform.interactions.schemas import (
 from feed_platform.interactions.staging import Staging
 from feed_platform.interactions.versions import stand_versions
 from feed_platform.lake import seal
-from feed_platform.lake.erased import erased_author, erased_filter
+from feed_platform.lake.erased import erased_filter, erased_name
 from feed_platform.lake.seal import reopen
 
 Days = tuple[datetime, datetime]
 
 STAGED = """
 create or replace temp view staged as
-select * replace (coalesce(_row, file_row_number + 1) as _row, {replaced} as {person})
+select * replace (coalesce(_row, file_row_number + 1) as _row{renamed})
 from read_parquet({files}, file_row_number = true)
 """
 INCOMING = """
@@ -99,8 +99,7 @@ class Merge:
     def _show(self, table: RawTable, files: str) -> None:
         """Make the views `staged` and `incoming`, without people that were erased; reject bad rows."""
         person = "user_id" if table.name != "posts" else "author_id"
-        replaced = erased_author(self.con) if person == "author_id" else person
-        self.con.execute(STAGED.format(files=literal(files), person=person, replaced=replaced))
+        self.con.execute(STAGED.format(files=literal(files), renamed=self._renamed(table)))
         is_known = erased_filter(self.con, f"(_record->>'{person}')")
         reject(self.con, table.name, f"staged where _reason is not null and {is_known}", "_reason", "_record")
         floor = seal(self.con, self.feed) if self.mode == "live" else self.feed.start_at
@@ -112,6 +111,14 @@ class Merge:
             is_welcome=self._is_welcome(table, person),
         )
         self.con.execute(view)
+
+    def _renamed(self, table: RawTable) -> str:
+        """Pseudonyms for people that were erased, in what is told of others: authors, attributes."""
+        if table.is_event:
+            return ""
+        types = payload_types(table, self.feed)
+        texts = [quoted(name) for name, kind in types.items() if kind == "VARCHAR" and name != table.key]
+        return "".join(f", {erased_name(self.con, name)} as {name}" for name in texts)
 
     def _is_welcome(self, table: RawTable, person: str) -> str:
         is_welcome = erased_filter(self.con) if person == "user_id" else "true"

@@ -6,7 +6,9 @@ from datetime import datetime
 import duckdb
 
 from feed_platform.lake.append import append
+from feed_platform.lake.erased import names_erased
 
+NAMES_ERASED = "names someone who was erased"
 CREATE_REJECTS = """
 create or replace temp table rejects (
   raw_table VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR, record VARCHAR)
@@ -27,8 +29,14 @@ def create_rejects(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def reject(con: duckdb.DuckDBPyConnection, table: str, rows: str, reason: str, record: str) -> None:
-    """Gather bad rows of a table: a relation with `_file` and `_row`, SQL of the reason and of the cells."""
-    append(con, "rejects", f"select $table, _file, _row, {reason}, {record} from {rows}", {"table": table})
+    """Gather bad rows of a table: a relation with `_file` and `_row`, SQL of the reason and of the cells.
+
+    Of a row that names someone who was erased neither reason nor cells are kept.
+    """
+    found = f"select _file, _row, {reason} as reason, {record} as record from {rows}"
+    named = names_erased(con, "record")
+    kept = f"if({named}, '{NAMES_ERASED}', reason), if({named}, null, record)"
+    append(con, "rejects", f"select $table, _file, _row, {kept} from ({found})", {"table": table})
 
 
 def quarantine(con: duckdb.DuckDBPyConnection, table: str, source: str, at: datetime) -> None:

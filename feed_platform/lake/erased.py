@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 import duckdb
 
+from feed_platform.lake.traces import is_distinctive_sql
+
 TABLE = "raw.erased"
 PREFIX = "erased-"
 CREATE = f"create table if not exists {TABLE} (user_hash VARCHAR, salt VARCHAR, erased_at TIMESTAMP)"
+# What may be an id in a row's JSON: a whole text, and a part of it between separators.
+WORDS = (r'[^"\\]+', r"[^\s\"\\,;:|=(){}\[\]<>]+")
 EXISTS = """
 select 1 from duckdb_tables()
 where database_name = 'lake' and schema_name = 'raw' and table_name = 'erased'
@@ -71,13 +75,32 @@ def erased_filter(con: duckdb.DuckDBPyConnection, column: str = "user_id") -> st
     return f"({column} is null or sha256('{known.salt}' || {column}) not in (select user_hash from {TABLE}))"
 
 
-def erased_author(con: duckdb.DuckDBPyConnection, column: str = "author_id") -> str:
-    """SQL of an author's id, for those who were erased their pseudonym: their posts stay as they are."""
+def erased_name(con: duckdb.DuckDBPyConnection, column: str) -> str:
+    """SQL of a text cell; where it is the id of someone who was erased, their pseudonym.
+
+    An author's posts and an attribute such as `invited_by` stay as the erasure left them. Ids that may
+    mean something else (`is_distinctive`) stay.
+    """
     known = suppression(con)
     if not known.hashes:
         return column
     pseudonym = f"'{PREFIX}' || left(sha256('{known.salt}' || {column}), 32)"
-    return f"case when {erased_filter(con, column)} then {column} else {pseudonym} end"
+    is_other = f"not ({is_distinctive_sql(column)}) or {erased_filter(con, column)}"
+    return f"case when {column} is null or {is_other} then {column} else {pseudonym} end"
+
+
+def names_erased(con: duckdb.DuckDBPyConnection, record: str) -> str:
+    """SQL: does a row's JSON, misread or nested as it may be, hold the id of someone who was erased?
+
+    An id counts that can't mean anything else, where quotes, blanks or the usual separators set it apart.
+    """
+    known = suppression(con)
+    if not known.hashes:
+        return "false"
+    words = ", ".join(f"regexp_extract_all({record}, '{pattern}')" for pattern in WORDS)
+    told_apart = f"list_filter(flatten([{words}]), lambda word: {is_distinctive_sql('word')})"
+    hashed = f"list_transform({told_apart}, lambda word: sha256('{known.salt}' || word))"
+    return f"coalesce(list_has_any({hashed}, (select list(user_hash) from {TABLE})), false)"
 
 
 def is_somebodys(event_id: str) -> str:

@@ -183,15 +183,16 @@ def env() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """What this home holds: rows, seal, last build, champion, service."""
+    """What this home holds: rows, seal, what was erased, service."""
     from feed_platform.status import home_status
 
     facts = home_status(Settings())
     if as_json:
         print(json.dumps(facts, default=str, indent=2))
         return
+    width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:16} {value}")
+        print(f"{name:{width}} {value}")
 
 
 @serve.command("start")

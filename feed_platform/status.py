@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from feed_platform.erasure import Erasures, erasures
 from feed_platform.feed import load_feed
 from feed_platform.lake import Lake, now, seal
 from feed_platform.lake.connection import version_of
@@ -11,7 +12,7 @@ COUNTED = ("raw.users", "raw.posts", "raw.impressions", "raw.engagements", "serv
 
 
 def home_status(settings: Settings) -> dict[str, Any]:
-    """Feed, clock, seal, row counts, quarantined rows, lake version, service."""
+    """Feed, clock, seal, row counts, quarantined rows, lake version, what was erased, service."""
     from feed_platform.serving.service import status as service_status
 
     feed = load_feed(settings)
@@ -27,8 +28,20 @@ def home_status(settings: Settings) -> dict[str, Any]:
             "lake version": version_of(con),
             **count,
             "quarantined": quarantined,
+            **_erased(erasures(con)),
         }
     return {**facts, "service": service_status(settings)}
+
+
+def _erased(done: Erasures) -> dict[str, Any]:
+    """Nothing to say where nobody was erased."""
+    if not done.people:
+        return {}
+    return {
+        "erased people": done.people,
+        "models trained on their data": ", ".join(done.model_versions) or "none",
+        "lake versions readable": f"from {done.readable_from}",
+    }
 
 
 def _count(con: Any, table: str) -> int:

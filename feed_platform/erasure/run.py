@@ -12,6 +12,7 @@ from filelock import FileLock
 from feed_platform import processes
 from feed_platform.erasure import pending, sweep
 from feed_platform.erasure.pending import Pending
+from feed_platform.erasure.record import record
 from feed_platform.features.builds import find_last_build, record_build
 from feed_platform.features.online import current_snapshot, publish
 from feed_platform.feed import FeedError, load_feed
@@ -29,13 +30,6 @@ from feed_platform.settings import Settings
 PROGRAMS = frozenset({"dagster", "dagster-daemon", "dagster-webserver", "dbt", "feed"})
 Progress = Callable[[str], None]
 
-# Versions of the lake before `readable_from` are gone, and with them the data that these models were
-# trained on; nothing says who was erased.
-CREATE_RECORD = """
-create table if not exists training.erasures (
-  erased_at TIMESTAMP, people BIGINT, rows_deleted BIGINT, rows_anonymized BIGINT, log_records BIGINT,
-  model_versions VARCHAR[], readable_from BIGINT)
-"""
 # What changed since the last good build, by table: a build that broke off halfway changed feature tables.
 HALF_BUILT = """
 select count(*) from (
@@ -222,28 +216,17 @@ def _purge(lake: Lake, begun: Pending) -> int:
     with lake.exclusive() as con:
         compact(con)
         con.begin()
-        _record(con, begun, version_of(con) + 1)
+        version = version_of(con) + 1
+        record(con, begun, version)
+        _note_build(con, begun, version)
         con.commit()
         versions = purge_versions(con, begun.user_ids)
     shrink_catalog(lake)
     return versions
 
 
-def _record(con: duckdb.DuckDBPyConnection, begun: Pending, version: int) -> None:
-    con.execute(CREATE_RECORD)
-    con.execute("delete from training.erasures where erased_at = ?::timestamp", [begun.begun_at])
-    con.execute(
-        "insert into training.erasures values (?::timestamp, ?, ?, ?, ?, ?, ?)",
-        [
-            begun.begun_at,
-            len(begun.user_ids),
-            begun.deleted,
-            begun.anonymized,
-            begun.records,
-            list(begun.model_versions),
-            version,
-        ],
-    )
+def _note_build(con: duckdb.DuckDBPyConnection, begun: Pending, version: int) -> None:
+    """The last good build is this version: its own is gone."""
     build = find_last_build(con)
     con.execute("delete from features.builds")
     if build is not None and begun.was_built:

@@ -195,6 +195,17 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
         print(f"{name:{width}} {value}")
 
 
+@app.command()
+def lineage(request_id: Annotated[str, typer.Argument(help="Of an answer that /v1/rank gave.")]) -> None:
+    """From an answer back to its model, training rows, features' hour, raw days and source files (YAML)."""
+    import yaml
+
+    from feed_platform.lineage import lineage as trace
+
+    plain = json.loads(json.dumps(trace(Settings(), request_id), default=str))
+    print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), end="")
+
+
 @serve.command("start")
 def serve_start() -> None:
     """Bring the service up with the last deployed model."""

@@ -36,7 +36,7 @@ def _write_table(result: duckdb.DuckDBPyRelation, out: TextIO) -> None:
 
 
 def _write_csv(result: duckdb.DuckDBPyRelation, out: TextIO) -> None:
-    writer = csv.writer(out)
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(result.columns)
     while rows := result.fetchmany(BATCH):
         writer.writerows(rows)

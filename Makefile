@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy
+.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-feast: setup ## Feast's retrieval of the same features, in an environment 
 
 bench-off-policy: setup ## do off-policy intervals cover the truth: 640 simulated worlds
 	@$(BIN)/python -m benchmarks.off_policy
+
+bench-promotion: setup ## how often the gate passes models that differ in their seed alone
+	@$(BIN)/python -m benchmarks.learning.promotion
 
 stop: ## end the service and the UI that this checkout started
 	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \

@@ -183,7 +183,7 @@ def env() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """What this home holds: rows, seal, what was erased, service."""
+    """What this home holds: rows, seal, what was erased, models and the last verdict, service."""
     from feed_platform.status import home_status
 
     facts = home_status(Settings())
@@ -264,11 +264,36 @@ def erase_user(
 
 
 @app.command()
+def approve(
+    version: Annotated[str | None, typer.Argument(help="Of the registry; none: the one that waits.")] = None,
+    despite: Annotated[str | None, typer.Option(help="Why, where the version didn't pass.")] = None,
+) -> None:
+    """Make a model that passed the gate the champion, in service where one runs: docs/promotion.md."""
+    from feed_platform.promotion import decisions
+
+    settings = Settings()
+    print(decisions.approve(settings, load_feed(settings), version, despite))
+
+
+@app.command()
+def reject(
+    version: Annotated[str | None, typer.Argument(help="Of the registry; none: the one that waits.")] = None,
+    reason: Annotated[str, typer.Option(help="Kept with the version.")] = "",
+) -> None:
+    """Turn a model that waits for approval down."""
+    from feed_platform.promotion import decisions
+
+    settings = Settings()
+    print(decisions.reject(settings, load_feed(settings), version, reason))
+
+
+@app.command()
 def rollback() -> None:
     """Put the previously deployed model back into service."""
-    from feed_platform.serving.deployment import rollback as roll_back
+    from feed_platform.promotion.decisions import roll_back
 
-    print(roll_back(Settings()))
+    settings = Settings()
+    print(roll_back(settings, load_feed(settings)))
 
 
 @app.command()

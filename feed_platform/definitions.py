@@ -14,17 +14,21 @@ from feed_platform.monitoring import assets as monitoring
 from feed_platform.monitoring import checks as monitoring_checks
 from feed_platform.monitoring.schedules import nightly_drift
 from feed_platform.monitoring.sensors import new_data
+from feed_platform.promotion import assets as promotion
+from feed_platform.promotion.jobs import JOBS as DECISIONS
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import assets as serving
+from feed_platform.serving import checks as serving_checks
 from feed_platform.stewardship import with_stewardship
 from feed_platform.upkeep.schedules import nightly_upkeep, upkeep
 
-STAGES = [interactions, features, learning, evaluation, serving, monitoring]
+STAGES = [interactions, features, learning, evaluation, promotion, serving, monitoring]
+CHECKS = [interaction_checks, feature_checks, serving_checks, monitoring_checks]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
-    asset_checks=dg.load_asset_checks_from_modules([interaction_checks, feature_checks, monitoring_checks]),
-    jobs=[*JOBS, upkeep],
+    asset_checks=dg.load_asset_checks_from_modules(CHECKS),
+    jobs=[*JOBS, *DECISIONS, upkeep],
     schedules=[hourly_refresh, nightly_drift, nightly_upkeep],
     sensors=[new_data],
     resources=RESOURCES,

@@ -153,6 +153,60 @@ def _owner(text: str) -> str:
 Owner = Annotated[str, AfterValidator(_owner)]
 
 
+class SliceFloor(Part):
+    """Rows on which a new model may not lose: `where` is a condition in SQL over the training table.
+
+    `floor` is the worsening that is let pass, as a share of the champion's log loss on the slice.
+    """
+
+    name: str = Field(min_length=1)
+    where: str
+    floor: float = Field(0.02, ge=0)
+
+
+class Budgets(Part):
+    """What a model may cost where it scores."""
+
+    latency_ms: float = Field(50.0, gt=0, description="95th percentile for 200 candidates, one thread.")
+    memory_mb: float = Field(512.0, gt=0, description="What loading and scoring add to the process.")
+    trees: int = Field(5_000, ge=1, description="Over all objectives.")
+
+
+SLICES = (
+    SliceFloor(name="new users", where="user_impressions_7d = 0"),
+    SliceFloor(name="new posts", where="post_age_hours < 24"),
+)
+
+
+class Promotion(Part):
+    """What a model must show before it serves: docs/promotion.md explains each number."""
+
+    mode: Literal["automatic", "approval"] = Field(
+        "automatic", description="approval: what passes waits for feed approve."
+    )
+    margin: float = Field(
+        0.05, ge=0, le=1, description="What a refresh may lose of the champion's gain over the constant."
+    )
+    improvement: float = Field(
+        0.01, ge=0, le=1, description="What a change must add to that gain; another seed adds less."
+    )
+    calibration: float = Field(
+        0.1, gt=0, description="Calibration error that is let pass, as a share of the event's rate."
+    )
+    feature_auc: float = Field(
+        0.85, gt=0.5, le=1, description="A single feature that ranks this well by itself is taken for a leak."
+    )
+    slices: tuple[SliceFloor, ...] = SLICES
+    budgets: Budgets = Budgets()
+
+    @model_validator(mode="after")
+    def _distinct_slices(self) -> Self:
+        names = [one.name for one in self.slices]
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two slices are called {repeated.pop()!r}: give each a name of its own")
+        return self
+
+
 class Feed(Part):
     """What one feed is: owners, start, clock, event types, objectives, label window."""
 
@@ -166,6 +220,7 @@ class Feed(Part):
     event_types: tuple[str, ...] = EVENT_TYPES
     objectives: tuple[Objective, ...] = (Objective(event="click"),)
     attributes: Attributes = Attributes()
+    promotion: Promotion = Promotion()
     sources: tuple[Source, ...] = ()
 
     @property

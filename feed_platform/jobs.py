@@ -24,11 +24,11 @@ build_features = dg.define_asset_job(
 train = dg.define_asset_job(
     "train",
     GROUPS("learning", "evaluation"),
-    description="Training table, baselines and ranker, report.",
+    description="Training table, baselines and ranker, report, gate.",
     tags=EVERY_DAY,
 )
 deploy = dg.define_asset_job(
-    "deploy", GROUPS("serving"), description="Bring the champion up on Ray Serve, or swap it in."
+    "deploy", GROUPS("serving"), description="Bring the model that passed, or the champion, up on Ray Serve."
 )
 drift = dg.define_asset_job("drift", GROUPS("monitoring"), description="Recent data against the reference.")
 refresh = dg.define_asset_job(

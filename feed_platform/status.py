@@ -1,6 +1,6 @@
 """What a home holds, in a few facts."""
 
-from typing import Any
+from typing import Any, get_args
 
 from feed_platform.erasure import Erasures, erasures
 from feed_platform.feed import load_feed
@@ -12,7 +12,8 @@ COUNTED = ("raw.users", "raw.posts", "raw.impressions", "raw.engagements", "serv
 
 
 def home_status(settings: Settings) -> dict[str, Any]:
-    """Feed, clock, seal, row counts, quarantined rows, lake version, what was erased, service."""
+    """Feed, clock, seal, row counts, lake version, what was erased, models and last verdict, service."""
+    from feed_platform.promotion import ledger
     from feed_platform.serving.service import status as service_status
 
     feed = load_feed(settings)
@@ -30,7 +31,29 @@ def home_status(settings: Settings) -> dict[str, Any]:
             "quarantined": quarantined,
             **_erased(erasures(con)),
         }
-    return {**facts, "service": service_status(settings)}
+        judged, waiting = ledger.last(con, None, "verdict"), ledger.waiting(con)
+    return {
+        **facts,
+        **_models(settings),
+        "last verdict": _said(judged) if judged else "none",
+        "wait for approval": ", ".join(waiting) or "none",
+        "service": service_status(settings),
+    }
+
+
+def _models(settings: Settings) -> dict[str, str]:
+    """Who carries which alias."""
+    from feed_platform.learning import registry
+
+    found = {alias: registry.with_alias(settings, alias) for alias in get_args(registry.Alias)}
+    return {alias: f"version {one.version} ({one.kind})" if one else "none" for alias, one in found.items()}
+
+
+def _said(judged: dict[str, Any]) -> str:
+    against = f"against {judged['champion']}" if judged["champion"] else "for a home without a champion"
+    which = f"{judged['verdict']}: version {judged['model_version']} {against}, claim {judged['claim']}"
+    when = f"attempt {judged['attempt']} on its test days, {judged['decided_at']:%Y-%m-%d %H:%M} UTC"
+    return f"{which}, {when}. {judged['reason']}"
 
 
 def _erased(done: Erasures) -> dict[str, Any]:

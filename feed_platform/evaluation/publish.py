@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import get_args
 
 from feed_platform.evaluation.evaluate import Evaluation, evaluate_version
 from feed_platform.evaluation.off_policy.answer import Answer
@@ -16,6 +15,8 @@ from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.registry import Alias
 from feed_platform.settings import Settings
+
+EVALUATED: tuple[Alias, ...] = ("champion", "challenger")
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ def publish_reports(settings: Settings) -> list[Published]:
     Raises:
         FeedError: no model has been trained.
     """
-    aliased = {alias: registry.with_alias(settings, alias) for alias in get_args(Alias)}
-    if aliased["champion"] is None:
-        raise FeedError("no champion yet: run dagster job execute -j train")
+    aliased = {alias: registry.with_alias(settings, alias) for alias in EVALUATED}
+    if not any(aliased.values()):
+        raise FeedError("no model yet: run dagster job execute -j train")
     return [
         _publish(settings, alias, evaluate_version(settings, version))
         for alias, version in aliased.items()

@@ -62,12 +62,12 @@ def training_examples(context: dg.AssetExecutionContext, home: Home) -> dg.Mater
     group_name="learning",
     deps=[training_examples],
     kinds={"xgboost", "mlflow"},
-    description="Baselines and XGBoost ranker, tracked in MLflow; the best on validation is the champion.",
+    description="Baselines and XGBoost ranker, tracked in MLflow; the best on validation is the candidate.",
 )
 def training_model(
     context: dg.AssetExecutionContext, home: Home, config: TrainingConfig
 ) -> dg.MaterializeResult:
-    """Train, register, move the aliases."""
+    """Train, register the best."""
     outcome = train(
         home.settings, home.feed, config, Launch(context.run.run_id, context.job_name, context.log)
     )
@@ -82,9 +82,8 @@ def _metadata(outcome: Outcome) -> dict[str, dg.MetadataValue]:
     shares = ranker_importance(trained)
     picture = markdown_image(importance_figure(shares), "feature importance") if shares else "no ranker"
     return {
-        "champion": dg.MetadataValue.text(f"version {outcome.champion.version} ({outcome.champion.kind})"),
+        "candidate": dg.MetadataValue.text(f"version {outcome.candidate.version} ({outcome.candidate.kind})"),
         "reason": dg.MetadataValue.text(trained.reason),
-        "challenger": dg.MetadataValue.text(outcome.challenger.version if outcome.challenger else "none"),
         "notes": dg.MetadataValue.text(" ".join(trained.notes) or "none"),
         "validation log loss": dg.MetadataValue.table(losses),
         "rows": dg.MetadataValue.json({name: len(part) for name, part in parts.items()}),

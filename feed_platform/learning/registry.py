@@ -1,6 +1,7 @@
 """The model registry: versions of `feed-ranker` in MLflow, their aliases and their bundles."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 MODEL = "feed-ranker"
 BUNDLES = "bundles"
-Alias = Literal["champion", "challenger"]
+Alias = Literal["champion", "challenger", "approved"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ def champion(settings: Settings) -> ModelVersion | None:
 
 def with_alias(settings: Settings, alias: Alias) -> ModelVersion | None:
     """The version that carries an alias, or None."""
-    from mlflow.exceptions import MlflowException
-
     if not _has_registry(settings):
         return None
+    from mlflow.exceptions import MlflowException
+
     try:
         return _version(client(settings).get_model_version_by_alias(MODEL, alias))
     except MlflowException as error:
@@ -90,6 +91,13 @@ def set_alias(settings: Settings, alias: Alias, chosen: ModelVersion | None) -> 
         client(settings).set_registered_model_alias(MODEL, alias, chosen.version)
     elif with_alias(settings, alias) is not None:
         client(settings).delete_registered_model_alias(MODEL, alias)
+
+
+def tag_version(settings: Settings, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a registered version."""
+    registry = client(settings)
+    for name, value in tags.items():
+        registry.set_model_version_tag(MODEL, version, name, value)
 
 
 def register(settings: Settings, run_id: str, bundle: Bundle) -> ModelVersion:

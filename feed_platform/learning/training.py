@@ -1,4 +1,4 @@
-"""Training: fit, track, register, and decide which version is the champion."""
+"""Training: fit, track, register the best model as the challenger."""
 
 import tempfile
 from dataclasses import dataclass
@@ -24,19 +24,18 @@ SAMPLE_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training's end: the champion, the ranker if it lost, and what both were judged by."""
+    """A training's end: the version that it puts forward, all models, and the data."""
 
-    champion: ModelVersion
-    challenger: ModelVersion | None
+    candidate: ModelVersion
     trained: Trained
     data: Dataset
 
 
 def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) -> Outcome:
-    """Fit every model on `training.examples`, track it in MLflow, register, move the aliases.
+    """Fit every model on `training.examples`, track it in MLflow, register the best.
 
-    The model with the lowest validation log loss becomes `champion`, be it a baseline; a ranker
-    that loses becomes `challenger`.
+    The model with the lowest validation log loss becomes `challenger`, be it a baseline; whether it
+    becomes the champion is for the gate to say.
 
     Raises:
         FeedError: there are no examples or too short a log, or the ranker can't learn at all.
@@ -47,7 +46,7 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
         _log_inputs(settings, data, config)
         trained = fit_all(data, feed, config)
         _log_results(trained, data)
-        return _decide(settings, run_id, trained, data)
+        return Outcome(_nominate(settings, run_id, trained), trained, data)
 
 
 def ranker_importance(trained: Trained) -> dict[str, float]:
@@ -57,14 +56,12 @@ def ranker_importance(trained: Trained) -> dict[str, float]:
     return importance(scorer, bundle.features) if bundle and isinstance(scorer, Boosted) else {}
 
 
-def _decide(settings: Settings, run_id: str, trained: Trained, data: Dataset) -> Outcome:
-    """Register the best model and the ranker; the aliases move last, when all else is done."""
+def _nominate(settings: Settings, run_id: str, trained: Trained) -> ModelVersion:
+    """Register the best model; the alias moves last, when all else is done."""
     best = registry.register(settings, run_id, trained.bundles[trained.best])
-    ranker = trained.bundles.get(RANKER)
-    challenger = registry.register(settings, run_id, ranker) if ranker and trained.best != RANKER else None
-    registry.set_alias(settings, "challenger", challenger)
-    registry.set_alias(settings, "champion", best)
-    return Outcome(best, challenger, trained, data)
+    is_champion = best == registry.champion(settings)
+    registry.set_alias(settings, "challenger", None if is_champion else best)
+    return best
 
 
 def _log_inputs(settings: Settings, data: Dataset, config: RankerConfig) -> None:

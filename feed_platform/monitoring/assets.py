@@ -17,7 +17,7 @@ LISTED = 20
 @dg.asset(
     key=["monitoring", "drift"],
     group_name="monitoring",
-    deps=[["training", "examples"], ["training", "model"], ["serving", "candidates"]],
+    deps=[["training", "examples"], ["training", "promotion"], ["serving", "candidates"]],
     kinds={"ducklake", "evidently"},
     metadata=table_definition(TABLE, drift_columns()),
     description="Recent features, scores and labels against what the champion was fitted to.",

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from feed_platform.resources import Home
-from feed_platform.serving.deployment import deploy
+from feed_platform.serving.deployment import awaits_approval, deploy
 
 
 class DeploymentConfig(dg.Config):
@@ -16,7 +16,7 @@ class DeploymentConfig(dg.Config):
     key=["serving", "deployment"],
     group_name="serving",
     kinds={"ray"},
-    deps=[["training", "model"], ["evaluation", "report"], ["features", "online_snapshot"]],
+    deps=[["training", "promotion"], ["features", "online_snapshot"]],
 )
 def deployment(
     context: dg.AssetExecutionContext, config: DeploymentConfig, home: Home
@@ -28,6 +28,9 @@ def deployment(
     """
     if not config.deploy:
         return dg.MaterializeResult(metadata={"deployed": False})
+    if awaits_approval(home.settings):
+        context.log.warning("no model may serve yet: feed approve says which one")
+        return dg.MaterializeResult(metadata={"deployed": False, "waits for": "approval"})
     done = deploy(home.settings, context.log.info)
     return dg.MaterializeResult(
         metadata={

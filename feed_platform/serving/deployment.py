@@ -1,4 +1,4 @@
-"""Bring a champion into service: move the pointer, wait for every replica, ask it, or put all back."""
+"""Bring a model into service: move the pointer, wait for every replica, ask it, or put all back."""
 
 import logging
 import statistics
@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from feed_platform.feed import FeedError, load_feed
 from feed_platform.learning import registry
+from feed_platform.learning.registry import ModelVersion
 from feed_platform.serving import pointer, service
 from feed_platform.serving.cluster import Cluster, Progress
 from feed_platform.serving.pointer import Deployed, Pointer
@@ -43,21 +44,38 @@ class Deployment:
 
 
 def deploy(settings: Settings, progress: Progress = log.info) -> Deployment:
-    """Serve the registry's champion; the service is started where it doesn't run.
+    """Serve the version that passed the gate, else the champion; the service is started where it doesn't run.
+
+    The champion's alias follows once every replica serves the version.
 
     Raises:
         FeedError: there is no champion or no snapshot, a replica doesn't take the model, or answers
-            otherwise than expected; the model before is then in service again.
+            otherwise than expected; the model before is then in service again, and still the champion.
     """
-    champion = registry.champion(settings)
-    if champion is None:
-        raise FeedError("there is no champion to deploy: materialize training/model first")
+    chosen = registry.with_alias(settings, "approved") or registry.champion(settings)
+    if chosen is None:
+        raise FeedError("there is no champion to deploy: run dagster job execute -j train")
     if not (settings.online / "current.json").exists():
         raise FeedError("there is no feature snapshot to serve: materialize features/online_snapshot first")
-    named = Deployed(registry.export_bundle(settings, champion.version).name, champion.version)
     with _one_at_a_time(settings):
+        before, named = pointer.read(settings), _exported(settings, chosen)
+        done = _move(settings, before, before.moved_to(named) if before else Pointer(named), progress)
+        _crown(settings, chosen)
+    return done
+
+
+def promote(settings: Settings, chosen: ModelVersion) -> None:
+    """Make a version the champion, and what is deployed where anything is; starts no service.
+
+    Raises:
+        FeedError: a running service doesn't take the model; the one before serves on as the champion.
+    """
+    with _one_at_a_time(settings):
+        registry.set_alias(settings, "approved", chosen)
         before = pointer.read(settings)
-        return _move(settings, before, before.moved_to(named) if before else Pointer(named), progress)
+        if before is not None:
+            _transition(settings, before, before.moved_to(_exported(settings, chosen)))
+        _crown(settings, chosen)
 
 
 def rollback(settings: Settings) -> str:
@@ -71,12 +89,51 @@ def rollback(settings: Settings) -> str:
         if before is None:
             raise FeedError("nothing is deployed yet: materialize serving/deployment first")
         after = before.moved_back()
-        if Cluster.running(settings):
-            _move(settings, before, after, log.info)
-        else:
-            pointer.write(settings, after)
-        registry.set_champion(settings, after.current.version)
+        chosen = registry.get_version(settings, after.current.version)
+        registry.set_alias(settings, "approved", chosen)
+        _transition(settings, before, after)
+        _crown(settings, chosen)
     return f"version {after.current.version} is deployed again, instead of {before.current.version}"
+
+
+def settle(settings: Settings) -> ModelVersion | None:
+    """The champion, after ending a move that was killed between pointer and alias.
+
+    The alias `approved` is set before the pointer moves and taken off after the champion's has: where
+    both name one version, only the champion's alias is missing.
+    """
+    with _one_at_a_time(settings):
+        approved, deployed = registry.with_alias(settings, "approved"), pointer.read(settings)
+        if approved and deployed and deployed.current.version == approved.version:
+            _crown(settings, approved)
+    return registry.champion(settings)
+
+
+def awaits_approval(settings: Settings) -> bool:
+    """Whether there is a model, but none that may serve yet."""
+    aliases: tuple[registry.Alias, ...] = ("champion", "approved")
+    may_serve = any(registry.with_alias(settings, alias) for alias in aliases)
+    return not may_serve and registry.with_alias(settings, "challenger") is not None
+
+
+def _exported(settings: Settings, chosen: ModelVersion) -> Deployed:
+    return Deployed(registry.export_bundle(settings, chosen.version).name, chosen.version)
+
+
+def _transition(settings: Settings, before: Pointer, after: Pointer) -> None:
+    if Cluster.running(settings):
+        _move(settings, before, after, log.info)
+    else:
+        pointer.write(settings, after)
+
+
+def _crown(settings: Settings, chosen: ModelVersion) -> None:
+    """The champion's alias, then the end of what led to it."""
+    registry.set_alias(settings, "champion", chosen)
+    led: tuple[registry.Alias, ...] = ("challenger", "approved")
+    for alias in led:
+        if registry.with_alias(settings, alias) == chosen:
+            registry.set_alias(settings, alias, None)
 
 
 def _one_at_a_time(settings: Settings) -> FileLock:

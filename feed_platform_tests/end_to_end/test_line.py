@@ -24,7 +24,7 @@ BUILT = """
 select table_schema || '.' || table_name from information_schema.tables
 where table_catalog = 'lake' and table_type = 'BASE TABLE'
   and table_schema in ('raw', 'features', 'marts', 'training')
-  and table_name not in ('contract', 'seals', 'builds', 'evaluations')
+  and table_name not in ('contract', 'seals', 'builds', 'evaluations', 'promotions')
   and table_name not like 'online_%' order by 1
 """
 # Only an import of late history fills it.
@@ -34,6 +34,7 @@ KILLS = (
     ("ASSET_MATERIALIZATION", "features hourly_sums"),
     ("STEP_START", "training__examples"),
     ("STEP_START", "training__model"),
+    ("STEP_START", "training__promotion"),
 )
 
 PAUSE_SECONDS = 0.2

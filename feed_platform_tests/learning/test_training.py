@@ -1,4 +1,4 @@
-"""A whole training: tracked, registered, without pickle, the better model its champion."""
+"""A whole training: tracked, registered, without pickle, the better model its candidate."""
 
 from pathlib import Path
 
@@ -35,15 +35,16 @@ def outcome(shared: Settings) -> Outcome:
     return train_in(shared)
 
 
-def test_the_champion_is_served_as_it_was_trained(shared: Settings, outcome: Outcome) -> None:
-    champion = registry.champion(shared)
-    assert champion == outcome.champion
-    folder = registry.export_bundle(shared, champion.version)
+def test_the_candidate_is_exported_as_it_was_trained(shared: Settings, outcome: Outcome) -> None:
+    candidate = registry.with_alias(shared, "challenger")
+    assert candidate == outcome.candidate
+    assert registry.champion(shared) is None
+    folder = registry.export_bundle(shared, candidate.version)
     bundle = Bundle.load(folder)
     bundle.self_test()
-    trained, matrix = outcome.trained.bundles[champion.kind], outcome.data.test.matrix
+    trained, matrix = outcome.trained.bundles[candidate.kind], outcome.data.test.matrix
     assert (bundle.probabilities(matrix)["click"] == trained.probabilities(matrix)["click"]).all()
-    assert folder == shared.models / champion.bundle
+    assert folder == shared.models / candidate.bundle
 
 
 def test_models_beat_the_rate_and_the_reason_says_by_what(outcome: Outcome) -> None:
@@ -56,7 +57,7 @@ def test_models_beat_the_rate_and_the_reason_says_by_what(outcome: Outcome) -> N
 
 def test_one_mlflow_run_per_launch_with_its_numbers(shared: Settings, outcome: Outcome) -> None:
     tracking = registry.client(shared)
-    run = tracking.get_run(outcome.champion.run_id)
+    run = tracking.get_run(outcome.candidate.run_id)
     assert run.data.tags["dagster_run_id"] == "run-1"
     assert run.info.status == "FINISHED"
     assert run.data.params["lake_version"] == "1"
@@ -75,20 +76,19 @@ def test_nothing_is_pickled(shared: Settings, outcome: Outcome) -> None:
 def test_training_again_on_the_same_rows_registers_nothing_new(shared: Settings, outcome: Outcome) -> None:
     known = registry.versions(shared)
     again = train(shared, FEED, CONFIG, Launch("run-2", "train"))
-    assert again.champion == outcome.champion
+    assert again.candidate == outcome.candidate
     assert registry.versions(shared) == known
 
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(shared: Settings, outcome: Outcome) -> None:
     with pytest.raises(FeedError, match="no model version 99: there are 1"):
         registry.set_champion(shared, "99")
-    assert registry.champion(shared) == outcome.champion
+    assert registry.champion(shared) is None
 
 
-def test_without_positives_the_rate_is_the_champion(home: Settings) -> None:
+def test_without_positives_the_rate_is_the_candidate(home: Settings) -> None:
     outcome = train_in(home, rate=-30.0)
-    assert outcome.champion.kind == "constant"
-    assert outcome.challenger is None
+    assert outcome.candidate.kind == "constant"
     assert "the overall rate stands in" in outcome.trained.notes[0]
     answer = outcome.trained.bundles["constant"].probabilities(outcome.data.test.matrix)["click"]
     assert np.isfinite(answer).all()
@@ -109,7 +109,7 @@ def test_a_failed_training_is_marked_and_moves_no_alias(home: Settings) -> None:
     fill_lake(home, synthetic_frame(2_000).with_columns(ones))
     with pytest.raises(FeedError, match="differ in their features"):
         train(home, FEED, CONFIG, Launch("run-1", "train"))
-    assert registry.champion(home) is None
+    assert registry.with_alias(home, "challenger") is None
     tracking = registry.client(home)
     experiment = tracking.get_experiment_by_name("feed-ranker")
     assert experiment is not None

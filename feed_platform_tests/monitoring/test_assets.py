@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from feed_platform.learning import registry
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import train
@@ -43,6 +44,7 @@ def test_the_trained_champion_s_split_is_the_reference(
     add_examples(home, rows=3_000)
     add_impressions(home, 600)
     outcome = train(home, FEED, RankerConfig(rounds=5), Launch("run", "train"))
+    registry.set_champion(home, outcome.candidate.version)
     metadata, checked = _materialize()
     settled = outcome.data.train.frame.filter(pl.col("shown_at") >= FEED.start_at + WARM_UP)
     assert metadata["reference rows"].value == len(settled)

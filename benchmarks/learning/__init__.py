@@ -1,0 +1,1 @@
+"""What the gate lets pass that it shouldn't, and holds back that it should let pass."""

@@ -1,0 +1,118 @@
+"""`python -m benchmarks.learning.promotion`: how often the gate passes models of other seeds.
+
+The two models of a pair are trained on the same rows; one is taken for the champion, the other for the
+candidate. None deserves to pass as a change; as a refresh all do. A model trained on the same rows with
+shuffled labels must be refused.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from benchmarks.learning.world import make_log
+from feed_platform.feed import Promotion
+from feed_platform.learning import calibration
+from feed_platform.learning.baselines import fit_constant
+from feed_platform.learning.bundle import Bundle, Head
+from feed_platform.learning.calibration import Identity
+from feed_platform.learning.dataset import Dataset
+from feed_platform.learning.ranker import RankerConfig, fit_ranker
+from feed_platform.promotion import looks
+from feed_platform.promotion.contest import Claim, Contest, Side
+
+RULES = Promotion(slices=())
+EVENT = "click"
+HEADER = "     rows  pairs change passed refresh passed seeds sd / gain error / gain  shuffled   time"
+CLAIMS: tuple[Claim, ...] = ("change", "refresh")
+
+
+def main() -> None:
+    """Print, for each size, how many pairs passed each claim."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.promotion", description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[30_000, 1_000_000])
+    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=0.037, help="Click rate.")
+    parser.add_argument("--rounds", type=int, default=RankerConfig().rounds, help="Most trees.")
+    parser.add_argument("--chain", action="store_true", help="Each model in two pairs: half the training.")
+    options = parser.parse_args()
+    sys.stdout.write(
+        "     rows  pairs  change passed  refresh passed  seed sd / gain  error / gain  shuffled\n"
+    )
+    for rows in options.rows:
+        data = make_log(rows, options.rate, seed=11)
+        config = RankerConfig(rounds=options.rounds)
+        sys.stdout.write(line(data, options.pairs, config, options.chain) + "\n")
+        sys.stdout.flush()
+
+
+def line(data: Dataset, pairs: int, config: RankerConfig, chain: bool) -> str:
+    """One size: its pairs judged under both claims, and the shuffled log's verdict."""
+    began = time.monotonic()
+    constant = _constant(data)
+    passed: Counter[str] = Counter()
+    gaps, errors = [], []
+    for champion, candidate in _pairs(data, pairs, config, chain):
+        for claim in CLAIMS:
+            contest = Contest(claim, data, data.split.test.start, data.test, candidate, champion, constant)
+            found = {one.name: one for one in looks.comparisons(contest, RULES)}
+            passed[claim] += all(one.outcome == "pass" for one in found.values())
+        gain = float(np.mean(contest.losses(constant) - contest.losses(champion)))
+        gaps.append(np.mean(contest.losses(candidate) - contest.losses(champion)) / gain)
+        claimed = found[looks.CLAIM].gap
+        assert claimed is not None
+        errors.append(claimed.error / gain)
+    shown = " ".join(f"{passed[claim]:14}" for claim in CLAIMS)
+    figures = f"{np.std(gaps):15.4f} {np.mean(errors):13.4f}"
+    seconds = f"{time.monotonic() - began:6.0f} s"
+    return f"{len(data.frame):9,} {pairs:6} {shown} {figures} {_shuffled(data, config):>9} {seconds}"
+
+
+def _pairs(data: Dataset, pairs: int, config: RankerConfig, chain: bool) -> Iterator[tuple[Side, Side]]:
+    """Models that differ in their seed, two by two; in a chain each is the next one's champion."""
+    before: Side | None = None
+    for seed in range(pairs + 1 if chain else 2 * pairs):
+        side = _fitted(data, config.model_copy(update={"seed": seed}))
+        if before is not None:
+            yield before, side
+        before = side if chain or before is None else None
+
+
+def _fitted(data: Dataset, config: RankerConfig) -> Side:
+    booster = fit_ranker(data.train, data.validation, EVENT, config)
+    raw = booster.raw(data.calibration.matrix)
+    fitted = calibration.fit(raw, data.calibration.label(EVENT))
+    return _side(data, Head(EVENT, 1.0, booster, fitted), "xgboost")
+
+
+def _constant(data: Dataset) -> Side:
+    return _side(data, Head(EVENT, 1.0, fit_constant(data.train, EVENT), Identity()), "constant")
+
+
+def _side(data: Dataset, head: Head, kind: str) -> Side:
+    bundle = Bundle.build(
+        kind=kind,
+        features=data.features,
+        heads=(head,),
+        lake_version=1,
+        reference={},
+        rows=data.test.matrix[:2],
+    )
+    return Side(bundle, bundle.probabilities(data.test.matrix))
+
+
+def _shuffled(data: Dataset, config: RankerConfig) -> str:
+    """What the first look says of a model trained on labels that were dealt out anew."""
+    dealt = replace(data, frame=data.frame.with_columns(pl.col(f"label_{EVENT}").shuffle(seed=3)))
+    candidate, constant = _fitted(dealt, config), _constant(dealt)
+    contest = Contest("first", dealt, dealt.split.test.start, dealt.test, candidate, None, constant)
+    return looks.comparisons(contest, RULES)[0].outcome
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Whether a model may serve: evidence, verdict, approval, the way back."""

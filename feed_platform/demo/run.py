@@ -9,7 +9,7 @@ from rich.console import Console
 from feed_platform.demo.dagster_run import run_job
 from feed_platform.demo.open_bandit import show_verdict
 from feed_platform.demo.preflight import check_machine
-from feed_platform.demo.story import show_models, show_ranking, show_way
+from feed_platform.demo.story import show_gate, show_models, show_ranking, show_way
 from feed_platform.demo.traffic import recent_posts, send_traffic, some_users
 from feed_platform.feed import SimulatorSource, feed_path
 from feed_platform.home import port_base, prepare_home
@@ -51,8 +51,10 @@ def run_demo(settings: Settings) -> None:
     show_ranking(console, lake, answers[0])
     console.print("\nThe simulated feed's models. Bayes is the limit: the true click probabilities.")
     show_models(console, lake, answers[0].answer["model_version"])
+    show_gate(console, lake)
     show_way(console, lake, answers[0])
     show_verdict(console, Lake.of(real))
+    show_gate(console, Lake.of(real))
     _where_next(console, settings)
     console.print(f"\nDone in {time.monotonic() - began:.0f} s. [bold]make stop[/] ends the service.")
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from feed_platform.demo.traffic import Answered
 from feed_platform.lake import Lake
+from feed_platform.promotion import ledger
 
 TASTE = """
 select p.topic, count(*) filter (e.event_type = 'click') as clicks
@@ -76,6 +77,17 @@ def show_models(console: Console, lake: Lake, model_version: str) -> None:
     for model, cell in cells.items():
         table.add_row(model, cell.get("log_loss", ""), cell.get("roc_auc", ""))
     console.print(table)
+
+
+def show_gate(console: Console, lake: Lake) -> None:
+    """What the gate said of the newest model, and why."""
+    with lake.read() as con:
+        judged = ledger.last(con, None, "verdict")
+    if judged:
+        console.print(
+            f"The gate on version {judged['model_version']}, claim {judged['claim']}: "
+            f"[bold]{judged['verdict']}[/]. {judged['reason']}"
+        )
 
 
 def show_way(console: Console, lake: Lake, answered: Answered) -> None:

@@ -33,7 +33,7 @@ def reject_op(context: dg.OpExecutionContext, config: Rejection, home: Home) -> 
     context.log.info(reject(home.settings, home.feed, config.version, config.reason))
 
 
-@dg.op(name="rollback")
+@dg.op(name="roll_back")
 def rollback_op(context: dg.OpExecutionContext, home: Home) -> None:
     """Put the model before the champion back into service."""
     context.log.info(roll_back(home.settings, home.feed))

@@ -35,10 +35,12 @@ def test_few_positives_move_little() -> None:
     assert 0.04 < fit_platt(raw, label).apply(raw)[0] < 0.08
 
 
-def test_the_kind_follows_the_positives() -> None:
-    raw, label, _ = overconfident(4_000)
-    assert isinstance(fit(raw, label), Isotonic)
+def test_the_kind_follows_the_positives_and_what_they_show() -> None:
+    raw, label, _ = overconfident(20_000)
+    assert isinstance(fit(raw, label), Platt)
     assert isinstance(fit(raw[:500], label[:500]), Platt)
+    stepped = (np.random.default_rng(4).random(len(raw)) < np.where(raw > 0.1, 0.6, 0.2)).astype(int)
+    assert isinstance(fit(raw, stepped), Isotonic)
     assert isinstance(fit(raw, np.zeros_like(label)), Identity)
     assert isinstance(fit(raw, np.ones_like(label)), Identity)
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
+import duckdb
 
+from feed_platform.feed import Feed
 from feed_platform.interactions.batch import RAW_TABLES
 from feed_platform.interactions.validation import GAP, GAPS
 from feed_platform.lake import now
@@ -80,7 +82,14 @@ RULES = (
 )
 
 
-@dg.multi_asset_check(name="raw_checks", specs=[rule.spec for rule in RULES])
+RECENT = dg.AssetCheckSpec(
+    "recent",
+    asset=["raw", "impressions"],
+    description="A live feed's newest impression is at most a day old. Of a log: there is one.",
+)
+
+
+@dg.multi_asset_check(name="raw_checks", specs=[*(rule.spec for rule in RULES), RECENT])
 def raw_checks(home: Home) -> Iterator[dg.AssetCheckResult]:
     """Run every rule on the lake as it is now."""
     with home.lake.read() as con:
@@ -94,21 +103,17 @@ def raw_checks(home: Home) -> Iterator[dg.AssetCheckResult]:
                 severity=rule.severity,
                 metadata={"found": found, "most": rule.most, "sql": dg.MetadataValue.md(f"`{rule.sql}`")},
             )
+        yield recent(con, home.feed)
 
 
-@dg.asset_check(
-    asset=["raw", "impressions"],
-    description="A live feed's newest impression is at most a day old. Of a log: there is one.",
-)
-def recent(home: Home) -> dg.AssetCheckResult:
-    """Warn when refreshes go well and bring nothing."""
-    feed = home.feed
-    with home.lake.read() as con:
-        (newest,) = con.execute(NEWEST).fetchone() or (None,)
-        hours = (now(con, feed) - newest) / HOUR if newest else None
-    is_recent = hours is not None and (feed.clock == "log" or hours <= STALE_HOURS)
+def recent(con: duckdb.DuckDBPyConnection, feed: Feed) -> dg.AssetCheckResult:
+    """Whether rows still come: refreshes also go well where nothing does."""
+    (newest,) = con.execute(NEWEST).fetchone() or (None,)
+    hours = (now(con, feed) - newest) / HOUR if newest else None
     return dg.AssetCheckResult(
-        passed=is_recent,
+        passed=hours is not None and (feed.clock == "log" or hours <= STALE_HOURS),
+        asset_key=RECENT.asset_key,
+        check_name=RECENT.name,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"newest": str(newest), "hours": hours, "most": STALE_HOURS},
     )

@@ -4,10 +4,9 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from feed_platform.feed import Feed, save_feed
+from feed_platform.feed import Feed
 from feed_platform.interactions.checks import RULES, recent
 from feed_platform.lake import Lake
-from feed_platform.resources import Home
 from feed_platform.settings import Settings
 
 START = datetime(2026, 1, 1)
@@ -38,12 +37,13 @@ def test_a_thin_day_is_under_a_tenth_of_the_usual(home: Settings, rows_by_day: l
         assert con.execute(RULE.sql).fetchone() == (thin,)
 
 
-def test_rows_that_stopped_coming_are_noticed_by_the_feeds_clock(home: Settings) -> None:
+def test_rows_that_stopped_coming_are_noticed_but_for_a_log(home: Settings) -> None:
     live = Feed(start=date(2026, 1, 1))
-    save_feed(home, live)
-    assert not recent(Home()).passed
+    log = live.model_copy(update={"clock": "log"})
     with Lake.of(home).write("an old day") as con:
+        assert not recent(con, live).passed and not recent(con, log).passed
         con.execute("insert into raw.impressions (known_at) values (?)", [START])
-    assert not recent(Home()).passed
-    save_feed(home, live.model_copy(update={"clock": "log"}))
-    assert recent(Home()).passed
+        con.execute("insert into raw.engagements (known_at) values (?)", [START + timedelta(days=9)])
+        assert not recent(con, live).passed and recent(con, log).passed
+        con.execute("insert into raw.impressions (known_at) values (now()::timestamp - interval 1 hour)")
+        assert recent(con, live).passed

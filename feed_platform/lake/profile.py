@@ -10,6 +10,7 @@ import duckdb
 
 SAMPLE_ROWS = 3
 SAMPLE_COLUMNS = 12
+MOST_EXACT = 2**53  # a browser's numbers are doubles
 PERSONAL = frozenset({"context", "vector", "names"})
 
 Cell = str | int | float | bool | None
@@ -80,9 +81,10 @@ def _sample(con: duckdb.DuckDBPyConnection, query: str, hidden: Collection[str])
 
 
 def _cell(value: Any) -> Cell:
-    """A value as JSON takes it, short: NaN is missing, an instant is text."""
+    """A value as a browser shows it, short: NaN is missing, an instant or a 64-bit key is text."""
     if isinstance(value, float):
         return None if isnan(value) else float(f"{value:.6g}")
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
-    return value if value is None or isinstance(value, str | int) else str(value)
+    is_exact = isinstance(value, int) and abs(value) <= MOST_EXACT
+    return value if value is None or isinstance(value, str) or is_exact else str(value)

@@ -11,7 +11,7 @@ START = datetime(2026, 1, 1, 12)
 
 
 def test_a_sample_of_the_newest_day_shows_no_person(home: Settings) -> None:
-    shown = "'ada', 'anna', 'p', '{\"mail\": \"a@b.c\"}', 'nan'::double, 0.123456789"
+    row = "'ada', 'anna', 'p', '{\"mail\": \"a@b.c\"}', 'nan'::double, 0.123456789"
     with Lake.of(home).write("rows") as con:
         con.execute(
             "create table raw.seen (user_id varchar, author_id varchar, post_id varchar, context json)"
@@ -20,15 +20,17 @@ def test_a_sample_of_the_newest_day_shows_no_person(home: Settings) -> None:
             ("score", "double"),
             ("share", "double"),
             ("city", "varchar"),
+            ("key", "ubigint"),
             ("seen_at", "timestamp"),
         ):
             con.execute(f"alter table raw.seen add column {name} {kind}")
         for day in (0, 0, 2, None):
             at = None if day is None else START + timedelta(days=day, microseconds=1)
-            con.execute(f"insert into raw.seen values ({shown}, 'Rome', ?)", [at])
+            con.execute(f"insert into raw.seen values ({row}, 'Rome', 18446744073709551615, ?)", [at])
         found = profile(con, "raw.seen", "seen_at", {"city"})
         assert (found.rows, found.by_day) == (4, {date(2026, 1, 1): 2, date(2026, 1, 3): 1})
-        assert found.sample == [{"score": None, "share": 0.123457, "seen_at": "2026-01-03 12:00:00"}]
+        shown = {"score": None, "share": 0.123457, "key": "18446744073709551615"}
+        assert found.sample == [{**shown, "seen_at": "2026-01-03 12:00:00"}]
         con.execute("delete from raw.seen")
         assert profile(con, "raw.seen", None).rows == 0
         assert profile(con, "raw.seen", "seen_at").sample == []

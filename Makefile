@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion
+.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion bench-headroom
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-off-policy: setup ## do off-policy intervals cover the truth: 640 simulate
 
 bench-promotion: setup ## how often the gate passes models that differ in their seed alone
 	@$(BIN)/python -m benchmarks.learning.promotion
+
+bench-headroom: setup ## how much of what there is to learn the ranker learns, in simulated worlds
+	@$(BIN)/python -m benchmarks.headroom
 
 stop: ## end the service and the UI that this checkout started
 	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \

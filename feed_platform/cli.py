@@ -296,6 +296,19 @@ def rollback() -> None:
     print(roll_back(settings, load_feed(settings)))
 
 
+@app.command("off-policy")
+def off_policy(
+    sample: Annotated[bool, typer.Option(help="Of the shipped Open Bandit logs, not of this home.")] = False,
+) -> None:
+    """What the evaluated models would have earned as the feed's policy, told from the log; and how surely."""
+    from feed_platform.evaluation.off_policy.open_bandit_lines import sample_lines
+    from feed_platform.evaluation.off_policy.publish import saved_verdicts
+    from feed_platform.lake import Lake
+
+    for line in sample_lines() if sample else saved_verdicts(Lake.of(Settings())):
+        print(line)
+
+
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")] = 3000) -> None:
     """Dagster's webserver and daemon on loopback, until Ctrl-C or `feed stop`."""

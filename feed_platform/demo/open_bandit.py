@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from feed_platform.evaluation.off_policy.open_bandit import crossed
+from feed_platform.evaluation.off_policy.open_bandit_lines import table_lines
 from feed_platform.lake import Lake
 
 CLICKS = """
@@ -27,11 +29,14 @@ def show_verdict(console: Console, lake: Lake) -> None:
         table.add_row(surface, policy, f"{n:,}", str(clicks), f"{clicks / n:.2%}  [{low:.2%}, {high:.2%}]")
     console.print("\nThe real log: two policies that ran in three campaigns of a shop")
     console.print(table)
+    for line in table_lines(list(crossed())):
+        console.print(line)
     for model, value, low, high, n in compared:
         console.print(f"  {model:<12} ROC AUC {value:.3f}  [{low:.3f}, {high:.3f}] on {n:,} test impressions")
     console.print(
         "Verdict: 10,000 impressions with some 40 clicks per campaign prove little. Where intervals\n"
-        "overlap, no policy and no model is shown to be better than another; the whole log has 26M rows."
+        "overlap, no policy and no model is shown to be better than another; the whole log has 26M rows.\n"
+        "feed off-policy --sample says how little."
     )
 
 

@@ -47,7 +47,8 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
 
 
 def _verdicts(done: Published) -> str:
-    return "\n".join(f"- **{one.verdict.word}**: {one.verdict.sentence}" for one in done.answers)
+    answers = [f"- **{one.verdict.word}**: {one.verdict.sentence}" for one in done.off_policy.answers]
+    return "\n".join(answers + [f"- {sentence}" for sentence in done.off_policy.own])
 
 
 def _table(found: Evaluation) -> list[dg.TableRecord]:

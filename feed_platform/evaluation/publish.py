@@ -6,8 +6,7 @@ from math import isfinite
 from pathlib import Path
 
 from feed_platform.evaluation.evaluate import Evaluation, evaluate_version
-from feed_platform.evaluation.off_policy.answer import Answer
-from feed_platform.evaluation.off_policy.evaluate import version_answers
+from feed_platform.evaluation.off_policy.evaluate import OffPolicy, evaluate_off_policy
 from feed_platform.evaluation.off_policy.publish import save_answers
 from feed_platform.evaluation.report import metric_name, save_numbers, write_report
 from feed_platform.feed import FeedError
@@ -25,7 +24,7 @@ class Published:
 
     alias: Alias
     found: list[Evaluation]
-    answers: list[Answer]
+    off_policy: OffPolicy
     path: Path
 
 
@@ -46,12 +45,12 @@ def publish_reports(settings: Settings) -> list[Published]:
 
 
 def _publish(settings: Settings, alias: Alias, found: list[Evaluation]) -> Published:
-    answers, lake = version_answers(settings, found[0].version), Lake.of(settings)
-    path = write_report(settings, found, answers)
+    off_policy, lake = evaluate_off_policy(settings, found[0].version), Lake.of(settings)
+    path = write_report(settings, found, off_policy)
     save_numbers(lake, found)
-    save_answers(lake, found[0].version, answers)
+    save_answers(lake, found[0].version, off_policy.answers)
     _track(settings, found, path)
-    return Published(alias, found, answers, path)
+    return Published(alias, found, off_policy, path)
 
 
 def _track(settings: Settings, found: list[Evaluation], path: Path) -> None:

@@ -1,6 +1,5 @@
 """The evaluation's numbers in one self-contained HTML page and in `training.evaluations`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -17,7 +16,7 @@ from feed_platform.evaluation.charts import (
     slices_figure,
 )
 from feed_platform.evaluation.evaluate import Evaluation
-from feed_platform.evaluation.off_policy.answer import Answer
+from feed_platform.evaluation.off_policy.evaluate import OffPolicy
 from feed_platform.evaluation.off_policy.verdict import per_thousand
 from feed_platform.feed import write_atomically
 from feed_platform.lake import Lake
@@ -65,15 +64,15 @@ def verdict(found: Evaluation) -> Verdict:
     return Verdict(word, sentence)
 
 
-def write_report(settings: Settings, found: list[Evaluation], answers: Sequence[Answer] = ()) -> Path:
+def write_report(settings: Settings, found: list[Evaluation], off_policy: OffPolicy) -> Path:
     """Write `reports/model-<version>.html`; every objective has its part, off-policy values come last."""
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(found, answers))
+    write_atomically(path, render(found, off_policy))
     return path
 
 
-def render(found: list[Evaluation], answers: Sequence[Answer] = ()) -> str:
+def render(found: list[Evaluation], off_policy: OffPolicy) -> str:
     """The page: no script, no file beside it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -89,7 +88,7 @@ def render(found: list[Evaluation], answers: Sequence[Answer] = ()) -> str:
         first=found[0],
         metrics=METRICS,
         objectives=[_objective(part) for part in found],
-        answers=answers,
+        off_policy=off_policy,
     )
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from feed_platform.evaluation.off_policy.estimators import IPS, estimates, observed_value
+from feed_platform.evaluation.off_policy.own_policies import own_policies
 from feed_platform.evaluation.off_policy.policy import Scores, answerable, replay, score
 from feed_platform.evaluation.off_policy.slates import Slates, read_slates
 from feed_platform.features.catalogue import feature_names
@@ -107,6 +108,19 @@ def test_places_that_the_log_cannot_answer_for_are_cut(slates: Slates) -> None:
     blind = replace(seen, weight=np.ones_like(seen.weight) * [1, 1, 0])
     assert answerable(blind, 100).reward.shape[1] == 2
     assert answerable(blind, 1_000_000).reward.shape[1] == 1
+
+
+def test_policies_that_shared_a_surface_are_compared_with_what_they_could_show(lake: Lake) -> None:
+    with lake.write("examples of two policies") as con:
+        con.execute(
+            f"create table training.examples as select impression_id, reward as label_click from ({CLICKS})"
+        )
+        con.execute("update raw.impressions set policy = 'other' where position = 2")
+    with lake.read() as con:
+        told = own_policies(con, "click")
+    assert len(told) == 1
+    assert told[0].startswith("home: other ")
+    assert "With 400 impressions of each" in told[0]
 
 
 def younger_first() -> Bundle:

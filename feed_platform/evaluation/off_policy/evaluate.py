@@ -1,12 +1,13 @@
 """What a model version would have earned as the feed's policy, by the test days of the log."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import duckdb
 import polars as pl
 
 from feed_platform.evaluation.off_policy.answer import Answer, answer, unanswered
 from feed_platform.evaluation.off_policy.diagnostics import Calibration, calibrate
+from feed_platform.evaluation.off_policy.own_policies import own_policies
 from feed_platform.evaluation.off_policy.policy import Scores, answerable, replay, score
 from feed_platform.evaluation.off_policy.slates import Slates, read_slates
 from feed_platform.evaluation.off_policy.verdict import LEAST_SAMPLE, Subject
@@ -35,7 +36,16 @@ KEEP_CANDIDATES = (
 SHOW_WHOLE_SLATES = "no request of the test days has all its places, with propensities and matured labels"
 
 
-def version_answers(settings: Settings, version: ModelVersion) -> list[Answer]:
+@dataclass(frozen=True)
+class OffPolicy:
+    """A version's value as the policy by each answer, and a sentence for each surface on what the log's own
+    policies earned, if there are several."""
+
+    answers: list[Answer]
+    own: list[str]
+
+
+def evaluate_off_policy(settings: Settings, version: ModelVersion) -> OffPolicy:
     """What a version would have earned at each of `TEMPERATURES`, or the one answer that nobody can tell.
 
     The policy is the Plackett–Luce softmax of the version's scores, a temperature being a share of the
@@ -45,7 +55,8 @@ def version_answers(settings: Settings, version: ModelVersion) -> list[Answer]:
     record = TrainingRecord.of(registry.client(settings), version.run_id)
     bundle = registry.load_bundle(version, record.bundles[version.kind])
     with Lake.of(settings).read(record.read_at) as con:
-        return _answers(con, settings, bundle, record.split.test)
+        own = own_policies(con, bundle.heads[0].event)
+        return OffPolicy(_answers(con, settings, bundle, record.split.test), own)
 
 
 def _answers(

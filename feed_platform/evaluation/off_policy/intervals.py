@@ -90,6 +90,14 @@ def mean_interval(estimator: Linear, reward: Matrix, hits: Hits, unit: NDArray[n
     return Measure(value, max(value + low / count, floor), value + high / count, count)
 
 
+def rate_interval(hits: int, rows: int) -> Measure:
+    """A rate and its 95 % interval, from a number of hits among independent rows."""
+    rate = hits / rows
+    spread = max(rate, PRIOR_HITS / rows) * (1 - rate) * rows
+    low, high = _poisson_offsets(spread, spread * (1 - 2 * rate))
+    return Measure(rate, max(rate + low / rows, 0.0), rate + high / rows, rows)
+
+
 def _chances(weight: Vector, happened: Vector) -> Vector:
     octave = np.floor(np.log2(np.maximum(weight, 2.0**LEAST_OCTAVE))).astype(np.int64)
     octave -= octave.min()

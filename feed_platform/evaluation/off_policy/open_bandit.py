@@ -16,8 +16,9 @@ from feed_platform.evaluation.bootstrap import Measure
 from feed_platform.evaluation.off_policy.answer import Answer, answer
 from feed_platform.evaluation.off_policy.diagnostics import calibrate
 from feed_platform.evaluation.off_policy.estimators import Logged, Modelled, observed_value
-from feed_platform.evaluation.off_policy.power import rows_for_difference, visible_difference
-from feed_platform.evaluation.off_policy.verdict import Subject, per_thousand
+from feed_platform.evaluation.off_policy.own_policies import OwnRate, compared
+from feed_platform.evaluation.off_policy.power import rows_for_difference
+from feed_platform.evaluation.off_policy.verdict import Subject
 from feed_platform.evaluation.off_policy.weights import Matrix, Vector, independent
 from feed_platform.interactions.mapping import open_bandit_mapping
 
@@ -64,16 +65,11 @@ def cross(campaign: str, log: str, target: str) -> Crossed:
 
 def statement(campaign: str) -> str:
     """How little the sample can prove about which of the campaign's policies is better."""
-    rates = {policy: _own_rate(sample(campaign, policy)) for policy in (RANDOM, THOMPSON)}
-    rows = rates[RANDOM].n
-    least = visible_difference(rates[RANDOM].value, rows)
-    full, needed = FULL_RATES[campaign], rows_for_difference(*FULL_RATES[campaign])
+    own = [OwnRate(NAMES[policy], _own_rate(sample(campaign, policy))) for policy in (RANDOM, THOMPSON)]
+    full = FULL_RATES[campaign]
     return (
-        f"Campaign {campaign}: {per_thousand(rates[RANDOM])} clicks per 1,000 under random and "
-        f"{per_thousand(rates[THOMPSON])} under Bernoulli-Thompson. With {rows:,} rows each, a difference "
-        f"under {1_000 * least:.1f} per 1,000 ({least / rates[RANDOM].value:.0%} of random's clicks) stays "
-        f"unseen more often than one time in five. The whole log has {1_000 * full[0]:.1f} and "
-        f"{1_000 * full[1]:.1f}: to see that takes {needed:,} rows of each."
+        f"{compared(campaign, 'clicks', own)} The whole log has {1_000 * full[0]:.1f} and "
+        f"{1_000 * full[1]:.1f}: to see that takes {rows_for_difference(*full):,} rows of each."
     )
 
 
@@ -141,5 +137,5 @@ def _modelled(rows: pl.DataFrame, chance: Matrix) -> Modelled:
 def _fit(design: Matrix, clicks: Vector) -> Vector:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=PENALTY, max_iter=1_000).fit(design, clicks)
+    model = LogisticRegression(C=PENALTY, solver="newton-cholesky").fit(design, clicks)
     return np.concatenate([model.intercept_, model.coef_[0]])

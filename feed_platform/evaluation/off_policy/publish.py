@@ -8,12 +8,22 @@ import polars as pl
 
 from feed_platform.evaluation.bootstrap import Measure
 from feed_platform.evaluation.off_policy.answer import Answer, Worth
+from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning.registry import ModelVersion
 
 TABLE = "training.off_policy"
 COLUMNS = """model_version VARCHAR, target VARCHAR, metric VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE,
              n BIGINT, verdict VARCHAR, sentence VARCHAR, evaluated_at TIMESTAMP"""
+
+EXISTS = """
+from duckdb_tables()
+where database_name = 'lake' and schema_name = 'training' and table_name = 'off_policy'
+"""
+VERDICTS = f"""
+select model_version, verdict, sentence from {TABLE} group by all
+order by try_cast(model_version as integer), any_value(target)
+"""
 
 
 def save_answers(lake: Lake, version: ModelVersion, answers: list[Answer]) -> int:
@@ -33,6 +43,22 @@ def save_answers(lake: Lake, version: ModelVersion, answers: list[Answer]) -> in
         con.register("numbers", numbers.to_arrow())
         con.execute(f"insert into {TABLE} by name from numbers")
     return len(numbers)
+
+
+def saved_verdicts(lake: Lake) -> list[str]:
+    """A line for each version's answers in the lake.
+
+    Raises:
+        FeedError: no version has been evaluated.
+    """
+    with lake.read() as con:
+        found = con.execute(
+            "from duckdb_tables() where schema_name = 'training' and table_name = 'off_policy'"
+        )
+        rows = con.execute(VERDICTS).fetchall() if found.fetchone() else []
+    if not rows:
+        raise FeedError("no model has been evaluated yet: run dagster job execute -j train")
+    return [f"model {version}, {word}: {sentence}" for version, word, sentence in rows]
 
 
 def _rows(version: ModelVersion, found: Answer) -> list[dict[str, Any]]:

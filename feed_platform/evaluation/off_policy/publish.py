@@ -21,8 +21,9 @@ from duckdb_tables()
 where database_name = 'lake' and schema_name = 'training' and table_name = 'off_policy'
 """
 VERDICTS = f"""
-select model_version, verdict, sentence from {TABLE} group by all
-order by try_cast(model_version as integer), any_value(target)
+with answers as (select distinct model_version, target, verdict, sentence from {TABLE})
+select model_version, verdict, sentence from answers
+order by try_cast(model_version as integer), target
 """
 
 

@@ -55,8 +55,9 @@ def fill_lake(settings: Settings, frame: pl.DataFrame, feed: Feed = FEED) -> Non
     with lake.write("a build") as con:
         record_build(con, 1, feed.start_at)
     with lake.write("truth") as con:
-        con.register("frame", frame.select("impression_id", "truth").to_arrow())
-        con.execute("insert into truth.impressions select * from frame")
+        known = frame.select("impression_id", click_probability="truth")
+        con.register("known", known.to_arrow())
+        con.execute("insert into truth.impressions by name from known")
 
 
 def _feature(name: str, rows: int, rng: np.random.Generator) -> np.ndarray:

@@ -48,6 +48,7 @@ class Evidence:
     code_version: str
     judged_at: datetime
     notes: Sequence[str] = ()
+    off_policy: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from feed_platform.evaluation.bootstrap import Resampled, Scored, difference, resample
+from feed_platform.evaluation.off_policy.publish import TABLE
 from feed_platform.features.differences import stored_differences
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
@@ -50,6 +51,7 @@ def judge(settings: Settings, feed: Feed, candidate: ModelVersion, champion: Mod
         code_version=contest.candidate.bundle.code_version,
         judged_at=datetime.now(UTC).replace(tzinfo=None),
         notes=contest.notes,
+        off_policy=_off_policy(lake, candidate),
     )
 
 
@@ -68,6 +70,18 @@ def _look(settings: Settings, feed: Feed, contest: Contest) -> list[Finding]:
         fitness,
         *cost.within(cost.measure(contest.candidate.bundle, settings.models), feed.promotion.budgets),
     ]
+
+
+def _off_policy(lake: Lake, candidate: ModelVersion) -> tuple[str, ...]:
+    """What the candidate would have earned as the log's policy, in the report's sentences."""
+    with lake.read() as con:
+        if not ledger.has_table(con, TABLE):
+            return ()
+        rows = con.execute(
+            f"select distinct target, sentence from {TABLE} where model_version = ? order by target",
+            [candidate.version],
+        ).fetchall()
+    return tuple(sentence for _, sentence in rows)
 
 
 def _metrics(contest: Contest) -> list[Row]:

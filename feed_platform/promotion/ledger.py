@@ -48,7 +48,7 @@ def write(lake: Lake, entry: Entry) -> None:
 def attempt_number(lake: Lake, version: str, window: tuple[datetime, datetime]) -> int:
     """Which of the candidates judged on overlapping test days this is, counted from 1."""
     with lake.read() as con:
-        if not _exists(con):
+        if not has_table(con, TABLE):
             return 1
         row = con.execute(
             f"""select count(distinct model_version) from {TABLE} where event = 'verdict'
@@ -60,7 +60,7 @@ def attempt_number(lake: Lake, version: str, window: tuple[datetime, datetime]) 
 
 def last(con: duckdb.DuckDBPyConnection, version: str | None = None, *events: Event) -> dict[str, Any] | None:
     """The newest line, of one version and of some events where they are named, without its evidence."""
-    if not _exists(con):
+    if not has_table(con, TABLE):
         return None
     found = con.execute(
         f"""select * exclude evidence from {TABLE}
@@ -75,7 +75,7 @@ def last(con: duckdb.DuckDBPyConnection, version: str | None = None, *events: Ev
 
 def waiting(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Versions that passed in mode `approval` and that nobody has decided on, newest first."""
-    if not _exists(con):
+    if not has_table(con, TABLE):
         return []
     rows = con.execute(
         f"""select model_version from {TABLE} group by model_version
@@ -86,8 +86,9 @@ def waiting(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _exists(con: duckdb.DuckDBPyConnection) -> bool:
-    schema, table = TABLE.split(".")
+def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the lake has a table; `name` is schema.table."""
+    schema, table = name.split(".")
     found = con.execute(
         "select 1 from information_schema.tables where table_catalog = 'lake' "
         "and table_schema = ? and table_name = ?",

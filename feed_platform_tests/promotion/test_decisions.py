@@ -10,6 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from feed_platform.evaluation.off_policy.answer import unanswered
+from feed_platform.evaluation.off_policy.publish import save_answers
+from feed_platform.evaluation.off_policy.verdict import Subject
 from feed_platform.feed import Feed, FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
@@ -36,6 +39,8 @@ AUTOMATIC, APPROVAL = feed_in("automatic"), feed_in("approval")
 def attempt(home: Settings, feed: Feed, seed: int) -> tuple[ModelVersion, Decision | None]:
     """Train and judge."""
     outcome = train(home, feed, RankerConfig(rounds=40, seed=seed), Launch(f"run-{seed}", "train"))
+    silent = unanswered(Subject("xgboost", "clicks", "requests"), "the log is greedy")
+    save_answers(Lake.of(home), outcome.candidate, [silent])
     return outcome.candidate, run_gate(home, feed)
 
 
@@ -79,6 +84,7 @@ def test_the_evidence_is_one_page_and_one_json_and_names_no_user(judged: Any) ->
     page, content = refused.files.page.read_text(), json.loads(refused.files.json.read_text())
     assert not re.search(r"<script|<link|<img|\bsrc=|@import|url\((?!#)", page)
     assert refused.evidence.verdict in page and "Attempt 2 on these test days" in page
+    assert "the log is greedy" in page
     assert content["verdict"] == refused.evidence.verdict and content["attempt"] == 2
     looks = {one["name"] for one in content["findings"]}
     assert looks >= {"claim", "beats the constant", "slice new users", "latency", "data", "single features"}

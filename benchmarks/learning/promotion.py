@@ -41,9 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=RankerConfig().rounds, help="Most trees.")
     parser.add_argument("--chain", action="store_true", help="Each model in two pairs: half the training.")
     options = parser.parse_args()
-    sys.stdout.write(
-        "     rows  pairs  change passed  refresh passed  seed sd / gain  error / gain  shuffled\n"
-    )
+    sys.stdout.write(HEADER + "\n")
     for rows in options.rows:
         data = make_log(rows, options.rate, seed=11)
         config = RankerConfig(rounds=options.rounds)

@@ -81,7 +81,8 @@ def _answer(subject: Subject, slates: Slates, scores: Scores, temperature: float
     whole = replay(slates, scores, temperature)
     cut = answerable(whole, LEAST_SAMPLE)
     places, of = cut.reward.shape[1], whole.reward.shape[1]
-    where = "" if places == of else f" in places 1 to {places} of {of}"
+    first = "place 1" if places == 1 else f"places 1 to {places}"
+    where = "" if places == of else f" in {first} of {of}"
     return answer(replace(subject, where=where), cut, _calibration(slates))
 
 

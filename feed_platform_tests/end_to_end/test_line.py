@@ -24,7 +24,7 @@ BUILT = """
 select table_schema || '.' || table_name from information_schema.tables
 where table_catalog = 'lake' and table_type = 'BASE TABLE'
   and table_schema in ('raw', 'features', 'marts', 'training')
-  and table_name not in ('contract', 'seals', 'builds', 'evaluations', 'promotions')
+  and table_name not in ('contract', 'seals', 'builds', 'evaluations', 'promotions', 'off_policy')
   and table_name not like 'online_%' order by 1
 """
 # Only an import of late history fills it.

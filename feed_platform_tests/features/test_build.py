@@ -1,5 +1,6 @@
 """Every feature and label that dbt builds, against a recomputation from the raw rows in plain Python."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -132,6 +133,49 @@ def test_days_built_one_by_one_as_they_close_equal_one_full_build(
 
     dbt_build(home, FEED, EVERYTHING, SEAL, "--full-refresh", *models)
     assert piecemeal == {table: rows_of(home, f"marts.{table}") for table in tables}
+
+
+@pytest.mark.slow
+@few_builds
+@given(world=worlds(), other=worlds())
+def test_replacing_all_that_became_known_later_changes_no_feature_before(
+    world: World, other: World, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assume(is_rich(world) and is_rich(other))
+    instant = START + timedelta(days=5, hours=10)
+    past, later = world.known(datetime.min, instant), renamed(other).known(instant, datetime.max)
+    found = []
+    for future in (world.known(instant, datetime.max), later):
+        home = new_home(tmp_path_factory.mktemp("home"))
+        insert(home, past)
+        insert(home, future)
+        build(home, EVERYTHING, SEAL, "--select", "+impression_features", "--resource-type", "model")
+        rows = rows_of(home, "marts.impression_features")
+        found.append([row for row in rows if row["as_of"] <= instant and row["attributes_at"] < instant])
+    mine = {shown.impression_id for shown in past.impressions}
+    before, after = ([row for row in rows if row["impression_id"] in mine] for rows in found)
+    assert len(before) > 10
+    np.testing.assert_equal(after, before)
+
+
+def renamed(world: World) -> World:
+    """The same rows under ids of their own."""
+
+    def own(key: str | None) -> str | None:
+        return key and f"other {key}"
+
+    return World(
+        world.posts,
+        [
+            replace(one, impression_id=own(one.impression_id), request_id=own(one.request_id))
+            for one in world.impressions
+        ],
+        [
+            replace(one, engagement_id=own(one.engagement_id), impression_id=own(one.impression_id))
+            for one in world.engagements
+        ],
+        [replace(one, request_id=own(one.request_id)) for one in world.requests],
+    )
 
 
 def test_a_day_whose_rows_are_gone_ends_empty(home: Settings) -> None:

@@ -97,8 +97,11 @@ def test_attributes_of_every_kind_come_in(con: duckdb.DuckDBPyConnection) -> Non
 
 def test_who_was_erased_does_not_come_back(con: duckdb.DuckDBPyConnection) -> None:
     suppress(con, ["gone-4711"])
-    who = "select unnest(['a', 'b', null]) as impression_id, unnest(['stays', 'gone-4711', 'gone-4711']) as user_id"
-    shown = f"select *, 'p' as post_id, '2024-01-02' as shown_at from ({who})"
+    people = "unnest(['stays', 'gone-4711', 'gone-4711']) as user_id"
+    shown = (
+        f"select unnest(['a', 'b', null]) as impression_id, {people}, 'p' as post_id, "
+        "'2024-01-02' as shown_at"
+    )
     posts = "select unnest(['p1', 'p2']) as post_id, unnest(['gone-4711', 'stays']) as author_id"
     users = "select unnest(['gone-4711', 'stays']) as user_id"
     bring(con, Relation("users", users), Relation("posts", posts), Relation("impressions", shown))

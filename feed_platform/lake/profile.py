@@ -61,13 +61,14 @@ def profile(
 
 
 def is_shown(column: str, hidden: Collection[str] = ()) -> bool:
-    """Whether a sample may show a column: 64-bit keys yes, ids and free text no.
+    """Whether a sample may show a column: no ids, nor the keys made of them, which an erasure takes out of
+    the lake but not out of Dagster's log; no free text.
 
     Example:
-        >>> is_shown("user_key"), is_shown("user_id"), is_shown("author_id"), is_shown("context")
+        >>> is_shown("position"), is_shown("user_id"), is_shown("user_key"), is_shown("context")
         (True, False, False, False)
     """
-    return not column.endswith("_id") and column not in PERSONAL and column not in hidden
+    return not column.endswith(("_id", "_key")) and column not in PERSONAL and column not in hidden
 
 
 def _sample(con: duckdb.DuckDBPyConnection, query: str, hidden: Collection[str]) -> list[dict[str, Cell]]:
@@ -81,7 +82,7 @@ def _sample(con: duckdb.DuckDBPyConnection, query: str, hidden: Collection[str])
 
 
 def _cell(value: Any) -> Cell:
-    """A value as a browser shows it, short: NaN is missing, an instant or a 64-bit key is text."""
+    """A value as a browser shows it, short: NaN is missing, an instant or a 64-bit number is text."""
     if isinstance(value, float):
         return None if isnan(value) else float(f"{value:.6g}")
     if isinstance(value, datetime):

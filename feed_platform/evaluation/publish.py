@@ -11,6 +11,7 @@ from feed_platform.evaluation.off_policy.publish import save_answers
 from feed_platform.evaluation.report import metric_name, save_numbers, write_report
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
+from feed_platform.lake.connection import VersionGone
 from feed_platform.learning import registry
 from feed_platform.learning.registry import Alias
 from feed_platform.settings import Settings
@@ -31,17 +32,25 @@ class Published:
 def publish_reports(settings: Settings) -> list[Published]:
     """Evaluate champion and challenger: page, rows in the lake, metrics and page in MLflow.
 
+    A version keeps the report that it has if the rows that it was trained and tested on are gone.
+
     Raises:
         FeedError: no model has been trained.
+        VersionGone: no version's rows are there any more.
     """
     aliased = {alias: registry.with_alias(settings, alias) for alias in EVALUATED}
     if not any(aliased.values()):
         raise FeedError("no model yet: run dagster job execute -j train")
-    return [
-        _publish(settings, alias, evaluate_version(settings, version))
-        for alias, version in aliased.items()
-        if version is not None
-    ]
+    published, gone = [], None
+    for alias, version in aliased.items():
+        try:
+            if version is not None:
+                published.append(_publish(settings, alias, evaluate_version(settings, version)))
+        except VersionGone as error:
+            gone = error
+    if gone and not published:
+        raise gone
+    return published
 
 
 def _publish(settings: Settings, alias: Alias, found: list[Evaluation]) -> Published:

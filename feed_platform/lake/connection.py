@@ -19,6 +19,10 @@ EXTENSIONS = ("sqlite_scanner", "ducklake")
 BUSY_TIMEOUT_MS = 10_000
 
 
+class VersionGone(FeedError):
+    """A lake version that can't be read any more, by retention or an erasure."""
+
+
 @dataclass(frozen=True)
 class Lake:
     """One feed's lake. Cheap to make; every method opens a connection of its own.
@@ -113,7 +117,7 @@ class Lake:
             return self._attach(options)
         except duckdb.Error as error:
             if version is not None and "snapshot" in str(error).lower():
-                raise FeedError(
+                raise VersionGone(
                     f"the lake's version {version} is gone, by retention or an erasure: "
                     "train and evaluate again (dagster job execute -j train)"
                 ) from error

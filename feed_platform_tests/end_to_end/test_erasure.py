@@ -54,7 +54,8 @@ from features.hourly_sums where entity_group = 'post' order by all
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Settings]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    monkeypatch.setenv("FEED_HTTP_PORT", str(PORT))  # Dagster runs the line in a process of its own
     settings = Settings(home=tmp_path / "home", http_port=PORT)
     prepare_home(settings)
     yield settings

@@ -8,6 +8,7 @@ import duckdb
 
 from feed_platform.features.project import definitions
 from feed_platform.feed import Feed, FeedError, MappingSource, load_feed
+from feed_platform.interactions.batch import RAW_TABLES
 from feed_platform.lake import Lake
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.settings import Settings
@@ -125,5 +126,5 @@ def _files(source: MappingSource) -> Facts:
     if not file.exists():
         return {"mapping": str(file), "missing": True}
     mapping = load_mapping(file)
-    inputs = [one for name in ("users", "posts", *TABLES) for one in getattr(mapping, name)]
+    inputs = [one for name in RAW_TABLES for one in getattr(mapping, name)]
     return {"mapping": str(file), "source": mapping.name, "files": sorted({str(one.files) for one in inputs})}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from feed_platform.feed import Feed, feed_path, load_feed
+from feed_platform.feed import Feed, find_feed
 from feed_platform.lake import Lake, now
 from feed_platform.lake.seal import DAY, day_of
 from feed_platform.settings import Settings
@@ -22,9 +22,9 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 def time_partitions() -> dg.TimeWindowPartitionsDefinition:
     """The current home's partitions; the last 30 days where there is no home yet."""
     settings = Settings()
-    if not feed_path(settings).exists():
+    feed = find_feed(settings)
+    if feed is None:
         return dg.DailyPartitionsDefinition(f"{datetime.now(UTC) - 30 * DAY:{DAY_FORMAT}}", end_offset=1)
-    feed = load_feed(settings)
     if feed.clock == "live":
         return dg.DailyPartitionsDefinition(feed.start_at, end_offset=1)
     last = _open_day(settings, feed)
@@ -52,9 +52,9 @@ def open_days() -> dict[str, str]:
 
 def _tags(first_day: Callable[[Settings, Feed], datetime]) -> dict[str, str]:
     settings = Settings()
-    if not (feed_path(settings).exists() and Lake.of(settings).exists()):
+    feed = find_feed(settings)
+    if feed is None or not Lake.of(settings).exists():
         return {}
-    feed = load_feed(settings)
     first, last = first_day(settings, feed), _open_day(settings, feed)
     if _by_months(feed, last):
         first, last = first.replace(day=1), last.replace(day=1)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.headroom.world import before_test, counters, dataset
+from feed_platform.evaluation.metrics import calibration_bins, calibration_error
 from feed_platform.learning import calibration
 from feed_platform.learning.dataset import Dataset
 from feed_platform.learning.ranker import RankerConfig, fit_ranker
 
-CLICK, BINS = "click", 10
+CLICK = "click"
 Vector = NDArray[np.float64]
 
 
@@ -33,7 +34,7 @@ def main(rows: int, density: float, seed: int) -> None:
     from sklearn.metrics import log_loss, roc_auc_score
 
     with tempfile.TemporaryDirectory(prefix="bench-headroom-") as name:
-        data, _, truth = dataset(Path(name), rows, density, seed)
+        data, truth = dataset(Path(name), rows, density, seed)
     label = data.test.label(CLICK).astype(np.float64)
     scored = {
         "popularity": data.test.frame["post_ctr_28d"].to_numpy(),
@@ -47,7 +48,7 @@ def main(rows: int, density: float, seed: int) -> None:
             Figures(
                 roc_auc_score(label, probability),
                 log_loss(label, probability),
-                calibration_error(label, probability),
+                error_in_bins(label, probability),
                 (roc_auc_score(label, probability) - low) / (high - low),
             )
         )
@@ -73,11 +74,10 @@ def ours(data: Dataset) -> Vector:
     return np.asarray(curve.apply(scorer.raw(data.test.matrix)), dtype=np.float64)
 
 
-def calibration_error(label: Vector, probability: Vector) -> float:
-    """Mean distance of rate and mean probability over ten bins of equally many rows."""
-    order = np.argsort(probability, kind="stable")
-    bins = [(label[part].mean(), probability[part].mean()) for part in np.array_split(order, BINS)]
-    return float(np.mean([abs(rate - mean) for rate, mean in bins]))
+def error_in_bins(label: Vector, probability: Vector) -> float:
+    """Calibration error over ten bins of equally many rows."""
+    excess = np.bincount(calibration_bins(probability), probability - label)
+    return calibration_error(excess, len(label))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ DAYS, POSITIONS = 30, 10
 MODELS = ("--select", "+impression_features", "+labels", "--resource-type", "model", "--quiet")
 
 
-def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, Feed, np.ndarray]:
-    """A world's training table, its feed, and the true click probabilities of the test rows."""
+def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, np.ndarray]:
+    """A world's training table and the true click probabilities of the test rows."""
     settings = Settings(home=home)
     prepare_home(settings)
     source = SimulatorSource(
@@ -57,7 +57,7 @@ def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, 
             "select click_probability from test join truth.impressions using (impression_id) order by place"
         ).pl()
     assert len(truth) == len(data.test)
-    return data, feed, truth["click_probability"].to_numpy()
+    return data, truth["click_probability"].to_numpy()
 
 
 def _build(settings: Settings, lake: Lake, feed: Feed) -> None:

@@ -7,14 +7,11 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from feed_platform.features.builds import find_last_build, record_build
-from feed_platform.features.invocation import days_to_build
 from feed_platform.features.online import OnlineSnapshot, publish
 from feed_platform.feed import Feed, Outage, SimulatorSource
 from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.simulator import SIMULATOR_ATTRIBUTES, nights
 from feed_platform.lake import Lake, as_of
-from feed_platform.lake.connection import version_of
 from feed_platform.lake.seal import DAY, day_of
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import (
@@ -24,7 +21,7 @@ from feed_platform_tests.features.lake_builds import (
     Post,
     Request,
     World,
-    dbt_build,
+    build_open,
     insert,
 )
 
@@ -85,13 +82,8 @@ def live_nights(home: Settings, served_every: int) -> Iterator[tuple[int, dateti
 def build_days(
     home: Settings, days: tuple[datetime, datetime], sealed_until: datetime, *arguments: str
 ) -> None:
-    """Build as the assets do: the run's days and what the last build left open."""
-    lake = Lake.of(home)
-    with lake.read() as con:
-        stretched = days_to_build(days, FEED, sealed_until, find_last_build(con))
-    dbt_build(home, FEED, stretched, sealed_until, *MODELS, *arguments)
-    with lake.write("built") as con:
-        record_build(con, version_of(con), sealed_until)
+    """Build days of the month's feed, and what the last build left open."""
+    build_open(home, FEED, days, sealed_until, *MODELS, *arguments)
 
 
 def serve(home: Settings, sealed_until: datetime) -> int:

@@ -14,9 +14,11 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
-from feed_platform.features.invocation import dbt_environment, dbt_vars, environment
+from feed_platform.features.builds import find_last_build, record_build
+from feed_platform.features.invocation import days_to_build, dbt_environment, dbt_vars, environment
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
+from feed_platform.lake.connection import version_of
 from feed_platform.settings import Settings
 
 DAY = timedelta(days=1)
@@ -129,6 +131,18 @@ def dbt_build(
         if node.status not in ("success", "pass")
     ]
     assert built.success, (built.exception, failures)
+
+
+def build_open(
+    settings: Settings, feed: Feed, days: tuple[datetime, datetime], sealed_until: datetime, *arguments: str
+) -> None:
+    """Build as the assets do: the run's days and what the last build left open; note that it ended well."""
+    lake = Lake.of(settings)
+    with lake.read() as con:
+        stretched = days_to_build(days, feed, sealed_until, find_last_build(con))
+    dbt_build(settings, feed, stretched, sealed_until, *arguments)
+    with lake.write("built") as con:
+        record_build(con, version_of(con), sealed_until)
 
 
 def rows_of(settings: Settings, table: str) -> list[Mapping[str, Any]]:

@@ -9,14 +9,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from feed_platform.features.builds import find_last_build, record_build
-from feed_platform.features.invocation import days_to_build
 from feed_platform.features.online import OnlineSnapshot, publish
 from feed_platform.home import prepare_home
 from feed_platform.lake import Lake
-from feed_platform.lake.connection import version_of
 from feed_platform.settings import Settings
-from feed_platform_tests.features.lake_builds import DAY, Impression, World, dbt_build, insert, rows_of
+from feed_platform_tests.features.lake_builds import (
+    DAY,
+    Impression,
+    World,
+    build_open,
+    dbt_build,
+    insert,
+    rows_of,
+)
 from feed_platform_tests.features.oracle import Oracle
 from feed_platform_tests.features.worlds import (
     DAYS,
@@ -49,13 +54,8 @@ def new_home(folder: Path) -> Settings:
 
 
 def build(home: Settings, days: tuple[datetime, datetime], sealed_until: datetime, *arguments: str) -> None:
-    """Build as the assets do: the run's days and what the last build left open."""
-    lake = Lake.of(home)
-    with lake.read() as con:
-        stretched = days_to_build(days, FEED, sealed_until, find_last_build(con))
-    dbt_build(home, FEED, stretched, sealed_until, *arguments)
-    with lake.write("built") as con:
-        record_build(con, version_of(con), sealed_until)
+    """Build days of the worlds' feed, and what the last build left open."""
+    build_open(home, FEED, days, sealed_until, *arguments)
 
 
 @few_builds

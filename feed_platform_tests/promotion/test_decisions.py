@@ -30,7 +30,8 @@ from feed_platform.serving.pointer import Deployed, Pointer
 from feed_platform.settings import Settings
 from feed_platform.status import home_status
 from feed_platform_tests.learning.homes import NewHome
-from feed_platform_tests.promotion.homes import feed_in, fill, registered
+from feed_platform_tests.promotion.homes import feed_in, fill
+from feed_platform_tests.serving.samples import registered
 
 KEPT = "event, model_version, champion, claim, verdict, attempt"
 AUTOMATIC, APPROVAL = feed_in("automatic"), feed_in("approval")

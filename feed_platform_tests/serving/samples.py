@@ -10,8 +10,10 @@ from feed_platform.features import online
 from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
 from feed_platform.features.keys import key, keys, pair_keys
 from feed_platform.feed import Feed, save_feed
+from feed_platform.learning import registry, tracking
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.calibration import Identity
+from feed_platform.learning.registry import ModelVersion
 from feed_platform.learning.scorers import Logistic
 from feed_platform.serving import pointer
 from feed_platform.serving.pointer import Deployed, Pointer
@@ -105,3 +107,14 @@ def fill(settings: Settings, feed: Feed = FEED) -> None:
 def now_text() -> str:
     """This instant as the API takes it."""
     return datetime.now(UTC).isoformat()
+
+
+def registered(settings: Settings, seed: int) -> ModelVersion:
+    """A version with random weights, among a run's artifacts as training leaves it."""
+    bundle, client = make_bundle(seed), registry.client(settings)
+    tracking._ensure_experiment(settings)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    run_id = client.create_run(experiment.experiment_id).info.run_id
+    folder = settings.models / bundle.save(settings.models)
+    client.log_artifacts(run_id, str(folder), f"{registry.BUNDLES}/{bundle.version}")
+    return registry.register(settings, run_id, bundle)

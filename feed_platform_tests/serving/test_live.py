@@ -17,7 +17,7 @@ from feed_platform.feed import FeedError
 from feed_platform.home import PORT_BLOCK, prepare_home
 from feed_platform.interactions.records import decode_feedback, decode_request
 from feed_platform.interactions.segments import read_from
-from feed_platform.learning import registry, tracking
+from feed_platform.learning import registry
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import assets, cluster, deployment, pointer, ports, service
 from feed_platform.serving.cluster import Cluster
@@ -127,13 +127,7 @@ def test_a_new_model_swaps_in_under_load_without_a_failed_request(
 
 def crown(settings: Settings, seed: int) -> str:
     """Register a bundle among a run's artifacts, as training does, and make it the champion."""
-    bundle, client = samples.make_bundle(seed), registry.client(settings)
-    tracking._ensure_experiment(settings)
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
-    run_id = client.create_run(experiment.experiment_id).info.run_id
-    folder = settings.models / bundle.save(settings.models)
-    client.log_artifacts(run_id, str(folder), f"{registry.BUNDLES}/{bundle.version}")
-    version = registry.register(settings, run_id, bundle).version
+    version = samples.registered(settings, seed).version
     registry.set_champion(settings, version)
     return version
 

@@ -4,8 +4,9 @@ import dagster as dg
 
 from feed_platform.evaluation.charts import calibration_figure, precision_recall_figure, slices_figure
 from feed_platform.evaluation.evaluate import Evaluation
+from feed_platform.evaluation.pages import shown
 from feed_platform.evaluation.publish import Published, publish_reports
-from feed_platform.evaluation.report import METRICS, shown, verdict
+from feed_platform.evaluation.report import METRICS, verdict
 from feed_platform.learning.plots import markdown_image
 from feed_platform.resources import Home
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from feed_platform.evaluation.charts import (
 )
 from feed_platform.evaluation.evaluate import Evaluation
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy
-from feed_platform.evaluation.off_policy.verdict import per_thousand
+from feed_platform.evaluation.pages import Section, fill, section
 from feed_platform.feed import write_atomically
 from feed_platform.lake import Lake
 from feed_platform.learning.plots import importance_figure, svg
@@ -25,7 +24,6 @@ from feed_platform.learning.ranker import importance
 from feed_platform.learning.scorers import Boosted
 from feed_platform.settings import Settings
 
-TEMPLATE = "report.html"
 FEW_POSITIVES = 100
 METRICS = {
     "log_loss": "Log loss",
@@ -73,45 +71,22 @@ def write_report(settings: Settings, found: list[Evaluation], off_policy: OffPol
 
 
 def render(found: list[Evaluation], off_policy: OffPolicy) -> str:
-    """The page: no script, no file beside it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """The page: every section once, in the order of reading."""
+    return fill("report.html", first=found[0], sections=_sections(found, off_policy))
 
-    pages = Environment(
-        loader=PackageLoader("feed_platform.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+
+def _sections(found: list[Evaluation], off_policy: OffPolicy) -> list[Section]:
+    return [
+        *(_objective_section(part) for part in found),
+        section("off-policy", "As the feed's policy", "off_policy.html", off_policy=off_policy),
+    ]
+
+
+def _objective_section(found: Evaluation) -> Section:
+    title, objective = f"Objective: {found.event}", _objective(found)
+    return section(
+        f"objective-{found.event}", title, "objective.html", found=found, objective=objective, metrics=METRICS
     )
-    pages.filters.update(measure=shown, value=value, around=around, per_thousand=per_thousand)
-    return pages.get_template(TEMPLATE).render(
-        first=found[0],
-        metrics=METRICS,
-        objectives=[_objective(part) for part in found],
-        off_policy=off_policy,
-    )
-
-
-def shown(measure: Measure | None) -> str:
-    """A measure as text: value, then its interval.
-
-    Example:
-        >>> shown(Measure(0.25, 0.2, 0.31, 10)), shown(Measure(float("nan"), 0, 0, 0)), shown(None)
-        ('0.2500 (0.2000 to 0.3100)', '–', '–')
-    """
-    interval = around(measure)
-    return f"{value(measure)} ({interval})" if interval else value(measure)
-
-
-def value(measure: Measure | None) -> str:
-    """The value alone, a dash where there is none."""
-    return f"{measure.value:.4f}" if measure is not None and isfinite(measure.value) else "–"
-
-
-def around(measure: Measure | None) -> str:
-    """The interval alone, empty where there is none."""
-    defined = measure is not None and isfinite(measure.value) and isfinite(measure.low)
-    return f"{measure.low:.4f} to {measure.high:.4f}" if measure is not None and defined else ""
 
 
 def save_numbers(lake: Lake, found: list[Evaluation]) -> int:
@@ -136,7 +111,6 @@ def _objective(found: Evaluation) -> dict[str, Any]:
     if shares := feature_shares(found):
         figures["importance"] = importance_figure(shares)
     return {
-        "found": found,
         "verdict": verdict(found),
         "figures": {name: svg(figure, f"{found.event}-{name}") for name, figure in figures.items()},
     }

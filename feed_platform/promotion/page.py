@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from feed_platform.evaluation.report import METRICS, shown
+from feed_platform.evaluation.pages import shown
+from feed_platform.evaluation.report import METRICS
 from feed_platform.feed import write_atomically
 from feed_platform.learning.plots import INK, MODEL, OTHER, new_figure, svg
 from feed_platform.promotion.evidence import Evidence

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from feed_platform.evaluation import metrics, report
+from feed_platform.evaluation import metrics, pages
 from feed_platform.evaluation.bootstrap import Scored, resample
 from feed_platform.evaluation.metrics import (
     Curve,
@@ -25,7 +25,7 @@ SCORE = np.round(np.clip(0.2 * LABEL + RNG.random(500) * 0.7, 0.01, 0.99), 2)
 WEIGHT = RNG.poisson(1.0, 500).astype(float)
 
 
-@pytest.mark.parametrize("module", [metrics, report, plots, baselines], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [metrics, pages, plots, baselines], ids=lambda module: module.__name__)
 def test_the_hand_computed_examples_hold(module: object) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

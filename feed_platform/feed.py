@@ -207,6 +207,34 @@ class Promotion(Part):
         return self
 
 
+class Exploration(Part):
+    """How much chance there is in rankings: docs/ranking.md says what each number does."""
+
+    experiment: str = Field("exploration", min_length=1, max_length=64, description="Name in the logs.")
+    share: Share = Field(0.0, description="Share of the requests that explore.")
+    temperature: float = Field(
+        0.05, ge=1e-6, le=1e6, description="In units of the score: the smaller, the greedier."
+    )
+    new_post_share: float = Field(
+        0.0, ge=0, lt=1, description="Least chance of each place, until one is shown, to be a new post's."
+    )
+    new_post_hours: float = Field(24.0, gt=0, description="For how long a post is new.")
+
+
+class Moderation(Part):
+    """Posts that no answer shows: those with one of the values `hide` in the posts' attribute `attribute`."""
+
+    attribute: str | None = None
+    hide: tuple[str, ...] = ()
+
+
+class Serving(Part):
+    """What the ranking service does beyond scoring."""
+
+    exploration: Exploration = Exploration()
+    moderation: Moderation = Moderation()
+
+
 class Feed(Part):
     """What one feed is: owners, start, clock, event types, objectives, label window."""
 
@@ -221,6 +249,7 @@ class Feed(Part):
     objectives: tuple[Objective, ...] = (Objective(event="click"),)
     attributes: Attributes = Attributes()
     promotion: Promotion = Promotion()
+    serving: Serving = Serving()
     sources: tuple[Source, ...] = ()
 
     @property
@@ -232,6 +261,16 @@ class Feed(Part):
     def start_at(self) -> datetime:
         """The feed's first instant (UTC)."""
         return datetime.combine(self.start, datetime.min.time())
+
+    @model_validator(mode="after")
+    def _moderated_by_what_is_declared(self) -> Self:
+        name = self.serving.moderation.attribute
+        if name is not None and self.attributes.posts.get(name, "number") == "number":
+            raise ValueError(
+                f"serving.moderation.attribute is {name!r}: "
+                "declare it under [attributes.posts] as a list or a category"
+            )
+        return self
 
 
 def feed_path(settings: Settings) -> Path:

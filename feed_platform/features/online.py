@@ -21,6 +21,7 @@ from feed_platform.features.builds import last_build
 from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
 from feed_platform.features.keys import Keys, keys, pair_keys
 from feed_platform.features.on_demand import (
+    Encoded,
     as_feature,
     context_values,
     local_hours,
@@ -160,6 +161,14 @@ class OnlineSnapshot:
         """Each post's topic; None where it or the post is unknown."""
         rows = self._posts.rows(keys(post_ids))
         return [self._topics[code] for code in self._arrays["posts.topic"][rows].tolist()]
+
+    def authors(self, post_ids: Sequence[str]) -> Keys:
+        """The key of each post's author (n,); 0 where it or the post is unknown."""
+        return np.asarray(self._arrays["posts.author"][self._posts.rows(keys(post_ids))])
+
+    def attribute(self, name: str, post_ids: Sequence[str]) -> Encoded:
+        """Each post's value of a declared attribute, encoded: (n,), a list (n, 16)."""
+        return np.asarray(self._arrays[f"posts.attr.{name}"][self._posts.rows(keys(post_ids))])
 
     def popularity(self, post_ids: Sequence[str]) -> Floats:
         """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""

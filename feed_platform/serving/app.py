@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from feed_platform.serving import operations, pages, records
 from feed_platform.serving.backend import RETRY, Backend
 from feed_platform.serving.feedback import judge
+from feed_platform.serving.filters import faults
 from feed_platform.serving.guard import Guard, read_body
 from feed_platform.serving.problems import Problem, parse
 from feed_platform.serving.ranking import rank
@@ -77,8 +78,11 @@ class Routes:
         backend = self._backend
         request = parse(await read_body(http), _RANK)
         at = backend.instant(request.requested_at, "/requested_at")
+        if found := faults(request, backend.feed.attributes, backend.feed.serving.moderation):
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", found)
         request_id = request.request_id or records.new_id()
-        ranking = rank(request, request_id, at, backend.store.loaded, backend.count_tier_failure)
+        loaded, serving = backend.store.loaded, backend.feed.serving
+        ranking = rank(request, request_id, at, loaded, backend.count_tier_failure, serving)
         backend.metrics.served.labels(ranking.scored.served_by).inc()
         backend.log(ranking)
         return _json(ranking.response())

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from filelock import FileLock
 
-from feed_platform.feed import FeedError, load_feed
+from feed_platform.feed import FeedError, Serving, load_feed
 from feed_platform.learning import registry
 from feed_platform.learning.registry import ModelVersion
 from feed_platform.serving import pointer, service
@@ -183,7 +183,7 @@ def _verify(settings: Settings) -> tuple[float, int]:
     store.refresh()
     request = _probe(settings, store.loaded)
     with service.connect(settings) as client:
-        _compare(_ask(client, request), request, store.loaded)
+        _compare(_ask(client, request), request, store.loaded, load_feed(settings).serving)
         seconds = [_timed(client, request) for _ in range(WARM_REQUESTS)]
     return statistics.median(seconds) * 1_000, len(request.candidate_ids)
 
@@ -211,9 +211,10 @@ def _timed(client: httpx.Client, request: RankRequest) -> float:
     return time.perf_counter() - began
 
 
-def _compare(answer: dict[str, Any], request: RankRequest, loaded: Loaded) -> None:
+def _compare(answer: dict[str, Any], request: RankRequest, loaded: Loaded, serving: Serving) -> None:
     assert request.requested_at is not None
-    expected = rank(request, PROBE, request.requested_at.replace(tzinfo=None), loaded).response()
+    at = request.requested_at.replace(tzinfo=None)
+    expected = rank(request, PROBE, at, loaded, serving=serving).response()
     if (answer["served_by"], answer["model_version"]) != ("champion", expected.model_version):
         raise FeedError(f"version {answer['model_version']} answers ({answer['served_by']})")
     served = {item["post_id"]: item["score"] for item in answer["items"]}

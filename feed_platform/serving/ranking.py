@@ -1,7 +1,7 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +11,16 @@ import numpy.typing as npt
 
 from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
+from feed_platform.feed import Serving
+from feed_platform.serving.drawing import Drawn, Rules, draw, hashes
+from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
+from feed_platform.serving.filters import exclude
 from feed_platform.serving.schemas import Excluded, RankedItem, RankRequest, RankResponse, Tier
 from feed_platform.serving.store import Floats, Loaded, Model
 
 REFERENCE_POSITION = 1
-GREEDY, CERTAIN = "greedy", 1.0
-SEPARATOR = chr(31)
+BY_MODEL: tuple[Tier, ...] = ("champion", "previous")
+UNCHANGED = Serving()
 DECIMALS = 12  # beyond them a sum depends on the rows' order, and equal posts would not tie
 
 Vector = npt.NDArray[np.float64]
@@ -49,7 +53,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Ranking:
-    """One answer with what its log record needs. `order` are places in `post_ids`, best first."""
+    """One answer with what its log record needs; `drawn` speaks of places in `post_ids`."""
 
     request_id: str
     at: datetime
@@ -57,13 +61,16 @@ class Ranking:
     snapshot: OnlineSnapshot | None
     post_ids: list[str]
     scored: Scored
-    order: npt.NDArray[np.intp]
+    drawn: Drawn
     excluded: list[Excluded]
+    arm: Arm
+    policy: Policy
 
     @property
     def limit(self) -> int:
         """How many items the answer holds."""
-        return min(self.request.limit or len(self.post_ids), len(self.post_ids))
+        ranked = len(self.drawn.order)
+        return min(self.request.limit or ranked, ranked)
 
     def response(self) -> RankResponse:
         """The HTTP answer."""
@@ -74,15 +81,16 @@ class Ranking:
         )
 
     def _items(self) -> list[RankedItem]:
-        shown = self.order[: self.limit]
+        shown = self.drawn.order[: self.limit]
         names = list(self.scored.probabilities)
         columns = [self.scored.probabilities[name][shown].tolist() for name in names]
         rows = zip(*columns, strict=True) if columns else iter([()] * len(shown))
         scores = self.scored.scores[shown].tolist()
+        chances = self.drawn.propensity[: self.limit].tolist()
         return [
-            RankedItem(self.post_ids[place], rank, score, CERTAIN, dict(zip(names, row, strict=True)))
-            for rank, (place, score, row) in enumerate(
-                zip(shown.tolist(), scores, rows, strict=True), start=1
+            RankedItem(self.post_ids[place], rank, score, chance, dict(zip(names, row, strict=True)))
+            for rank, (place, score, chance, row) in enumerate(
+                zip(shown.tolist(), scores, chances, rows, strict=True), start=1
             )
         ]
 
@@ -93,39 +101,39 @@ def rank(
     at: datetime,
     loaded: Loaded,
     on_failure: Callable[[Tier], None] = lambda tier: None,
+    serving: Serving = UNCHANGED,
 ) -> Ranking:
     """Rank a request's candidates with the best tier that works.
+
+    Filters, then pinned places, then chance. Only models' scores are explored with: temperatures are in
+    their units.
 
     Args:
         at: the moment of the request (UTC, naive).
         loaded: model and snapshot, one consistent state.
         on_failure: told of each tier that failed.
+        serving: the feed's exploration and moderation.
     """
-    post_ids, excluded = _without_removed(list(dict.fromkeys(request.candidate_ids)), loaded.snapshot, at)
+    snapshot = loaded.snapshot
+    candidates = list(dict.fromkeys(request.candidate_ids))
+    post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
     scored = _score(loaded, Asked(request.user_id, post_ids, at, request.context), on_failure)
-    order = in_order(scored.scores, post_ids, request_id)
-    return Ranking(request_id, at, request, loaded.snapshot, post_ids, scored, order, excluded)
+    arm = arm_of(request, request_id, serving.exploration)
+    pins = _pins(request, post_ids)
+    chances = None
+    if arm.temperature is not None and scored.served_by in BY_MODEL and snapshot is not None:
+        chances = logits(scored.scores, arm.temperature, serving.exploration, post_ids, snapshot, at)
+    drawn = draw(scored.scores, hashes(request_id, keys(post_ids)), chances, Rules(pins))
+    policy: Policy = "pinned" if pins else "greedy" if chances is None else "plackett_luce"
+    return Ranking(request_id, at, request, snapshot, post_ids, scored, drawn, excluded, arm, policy)
 
 
-def in_order(scores: Vector, post_ids: Sequence[str], request_id: str) -> npt.NDArray[np.intp]:
-    """Places by falling score; ties by a hash of request and post, whatever the candidates' order."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    if (ranked[1:] != ranked[:-1]).all():
-        return order
-    ties = keys(f"{request_id}{SEPARATOR}{post_id}" for post_id in post_ids)
-    return np.lexsort((ties, -scores))
-
-
-def _without_removed(
-    post_ids: list[str], snapshot: OnlineSnapshot | None, at: datetime
-) -> tuple[list[str], list[Excluded]]:
-    removed = snapshot.removed(post_ids, at) if snapshot else np.zeros(len(post_ids), dtype=bool)
-    if not removed.any():
-        return post_ids, []
-    pairs = list(zip(post_ids, removed.tolist(), strict=True))
-    kept = [post_id for post_id, is_removed in pairs if not is_removed]
-    return kept, [Excluded(post_id, "removed") for post_id, is_removed in pairs if is_removed]
+def _pins(request: RankRequest, post_ids: list[str]) -> dict[int, int]:
+    """Which of the candidates left stands at a position."""
+    if not request.pinned:
+        return {}
+    places = {post_id: place for place, post_id in enumerate(post_ids)}
+    return {pin.position: places[pin.post_id] for pin in request.pinned if pin.post_id in places}
 
 
 def _score(loaded: Loaded, asked: Asked, on_failure: Callable[[Tier], None]) -> Scored:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from feed_platform.features.keys import key
 from feed_platform.interactions.records import CandidateRecord, FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
-from feed_platform.serving.ranking import CERTAIN, GREEDY, Ranking
+from feed_platform.serving.ranking import Ranking
 from feed_platform.serving.schemas import FeedbackEvent
 
 FULL_PER_HOUR = 100
@@ -32,9 +32,9 @@ class Sampling:
 
 def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) -> RequestRecord:
     """The log record of an answer, every candidate in ranked order."""
-    scored, snapshot, order = ranking.scored, ranking.snapshot, ranking.order
+    scored, snapshot, order = ranking.scored, ranking.snapshot, ranking.drawn.order
     vectors = scored.matrix[order].tolist() if with_vectors and scored.matrix is not None else None
-    scores = scored.scores[order].tolist()
+    scores, chances = scored.scores[order].tolist(), ranking.drawn.propensity.tolist()
     return RequestRecord(
         request_id=ranking.request_id,
         user_id=ranking.request.user_id,
@@ -42,11 +42,15 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         context=dict(ranking.request.context),
         requested_at=ranking.at,
         received_at=received_at,
-        policy=GREEDY,
+        policy=ranking.policy,
+        experiment=ranking.arm.experiment,
+        arm=ranking.arm.name,
         limit=ranking.limit,
         candidates=[
-            CandidateRecord(ranking.post_ids[place], rank, score, CERTAIN)
-            for rank, (place, score) in enumerate(zip(order.tolist(), scores, strict=True), start=1)
+            CandidateRecord(ranking.post_ids[place], rank, score, chance)
+            for rank, (place, score, chance) in enumerate(
+                zip(order.tolist(), scores, chances, strict=True), start=1
+            )
         ],
         served_by=scored.served_by,
         model_version=scored.model_version,

@@ -15,11 +15,52 @@ Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a time zo
 Position = Annotated[int, Meta(ge=1, le=100_000, description="Place in the feed.")]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 Context = dict[Label, str | int | float | bool | None]
+MAX_LISTED = 5_000
+Text = Annotated[str, Meta(max_length=256)]
+Reason = Literal["removed", "moderated", "blocked_post", "blocked_author", "blocked_topic", "attribute"]
 Tier = Literal["champion", "previous", "popularity", "recency"]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of what clients send: unknown fields are refused."""
+
+
+class Explore(Body):
+    """Draw the order by chance: the softmax of score / temperature, place by place."""
+
+    temperature: Annotated[
+        float,
+        Meta(ge=1e-6, le=1e6, description="In units of the score: the smaller, the greedier."),
+    ]
+
+
+class Condition(Body):
+    """What a post's attribute must be. A post of which it isn't known meets `none_of` alone."""
+
+    attribute: Label
+    any_of: Annotated[list[Text], Meta(max_length=100, description="Has one of these values.")] = []
+    none_of: Annotated[list[Text], Meta(max_length=100, description="Has none of these values.")] = []
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class Filters(Body, frozen=True):
+    """Candidates to leave out before the order is drawn; the answer lists them under `excluded`."""
+
+    posts: Annotated[list[Id], Meta(max_length=MAX_LISTED, description="Blocked posts.")] = []
+    authors: Annotated[list[Id], Meta(max_length=MAX_LISTED, description="Blocked authors.")] = []
+    topics: Annotated[list[Text], Meta(max_length=MAX_LISTED, description="Blocked topics.")] = []
+    attributes: Annotated[list[Condition], Meta(max_length=20, description="Conditions that all hold.")] = []
+    flags: Annotated[
+        list[Text], Meta(max_length=100, description="Moderation flags, besides the feed's own.")
+    ] = []
+
+
+class Pin(Body):
+    """A candidate that stands at a position, whatever its score."""
+
+    post_id: Id
+    position: Position
 
 
 class RankRequest(Body):
@@ -35,10 +76,22 @@ class RankRequest(Body):
     request_id: Id | None = None
     requested_at: Instant | None = None
     context: Context = {}
+    filters: Filters = Filters()
+    pinned: Annotated[
+        list[Pin],
+        Meta(max_length=100, description="Candidates with a place of their own; filters come first."),
+    ] = []
+    explore: Annotated[
+        Explore | Literal["on", "off"] | None,
+        Meta(description="Null: the feed's share of requests explores; on: at the feed's temperature."),
+    ] = None
 
 
 class RankedItem(msgspec.Struct, frozen=True):
-    """A post in its place. `probabilities` are those at position 1."""
+    """A post in its place, with its chance of that place given those above.
+
+    `probabilities` are those at position 1.
+    """
 
     post_id: str
     rank: int
@@ -48,10 +101,10 @@ class RankedItem(msgspec.Struct, frozen=True):
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """A candidate that can't be shown, and why."""
+    """A candidate that may not be shown, whatever the limit, and why."""
 
     post_id: str
-    reason: Literal["removed"]
+    reason: Reason
 
 
 class RankResponse(msgspec.Struct, frozen=True):

@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from feed_platform.features import online
 from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
 from feed_platform.features.keys import key, keys, pair_keys
+from feed_platform.features.on_demand import encode
 from feed_platform.feed import Feed, save_feed
 from feed_platform.learning import registry, tracking
 from feed_platform.learning.bundle import Bundle, Head
@@ -68,12 +70,32 @@ def publish_snapshot(settings: Settings, as_of: datetime = AS_OF, feed: Feed = F
         "topics.names": np.array([b"", *(topic.encode() for topic in topics)]),
         "users.keys": np.array([0, *sorted(map(key, users))], dtype=np.uint64),
     }
+    arrays |= _attributes(feed, [posts[post] for post in ordered])
     manifest = online._manifest(feed, as_of, 1, arrays)
     folder = settings.online / manifest["content_hash"]
     if not folder.exists():
         online._write(folder, manifest, arrays)
     online._point_at(settings.online, folder, as_of, as_of)
     return folder
+
+
+def open_snapshot(settings: Settings, feed: Feed) -> online.OnlineSnapshot:
+    """The snapshot of a feed whose posts have a language, flags and a length by their number."""
+    return online.OnlineSnapshot.open(publish_snapshot(settings, feed=feed))
+
+
+def _attributes(feed: Feed, posts: Sequence[int]) -> dict[str, np.ndarray]:
+    """Every third post is in German, others in French; p0, p4, … are spam, p2, p6, … nsfw."""
+    values = {
+        "language": [None, *("de" if n % 3 == 0 else "fr" for n in posts)],
+        "flags": [None, *({0: ["spam"], 2: ["nsfw"]}.get(n % 4, []) for n in posts)],
+        "length": [None, *(float(n) for n in posts)],
+    }
+    types = {"language": pl.String, "flags": pl.List(pl.String), "length": pl.Float64}
+    return {
+        f"posts.attr.{name}": encode(pl.Series(name, values[name], dtype=types[name]), kind)
+        for name, kind in feed.attributes.posts.items()
+    }
 
 
 def make_bundle(seed: int, feed: Feed = FEED) -> Bundle:

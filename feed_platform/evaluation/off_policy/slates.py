@@ -19,7 +19,8 @@ CANDIDATES = """
 with shown as (
     select request_id, post_id, position, propensity, reward
     from raw.impressions left join rewards using (impression_id)
-    where propensity_kind = 'conditional' and shown_at >= $start and shown_at < $end
+    where propensity_kind = 'conditional' and coalesce(policy, '') not in ('greedy', 'pinned')
+        and shown_at >= $start and shown_at < $end
 ),
 whole as (
     select request_id from shown left join serving.candidates using (request_id, post_id)

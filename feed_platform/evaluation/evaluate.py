@@ -7,21 +7,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from feed_platform.evaluation.bootstrap import Measure, Resampled, Scored, difference, headroom, resample
+from feed_platform.evaluation.bootstrap import (
+    Measure,
+    Resampled,
+    Scored,
+    difference,
+    headroom,
+    means,
+    resample,
+)
 from feed_platform.evaluation.metrics import best_threshold
+from feed_platform.evaluation.predictions import Material, gather
+from feed_platform.evaluation.ranking import by_request
 from feed_platform.evaluation.slices import slices
 from feed_platform.lake import Lake
-from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
-from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Dataset, Labels, Part, reload_dataset
+from feed_platform.learning.dataset import Labels, Part
 from feed_platform.learning.models import BASELINES
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
-from feed_platform.learning.scorers import Matrix
 from feed_platform.settings import Settings
 
-BAYES = "bayes"
+BAYES, AS_SHOWN = "bayes", "as_shown"
 TRUTH_EVENT = "click"
 HEADROOM_METRICS = ("log_loss", "roc_auc")
 
@@ -40,7 +47,8 @@ class SliceResult:
 class Evaluation:
     """All numbers of one model version for one objective, on the test part.
 
-    `models` holds every kind, and `bayes` where the true probabilities are known; `gaps` are
+    `models` holds every kind, `bayes` where the true probabilities are known, and `as_shown`, the log's own
+    order, where places are known; `gaps` are
     the version's metrics less the best baseline's, `headroom` the share of the way from
     popularity to Bayes that it has gone.
     """
@@ -67,44 +75,48 @@ class Evaluation:
 
 def evaluate_version(settings: Settings, version: ModelVersion) -> list[Evaluation]:
     """Evaluate a registered version and its training's other models, one result per objective."""
-    lake = Lake.of(settings)
-    record = TrainingRecord.of(registry.client(settings), version.run_id)
-    bundles = {kind: registry.load_bundle(version, sha256) for kind, sha256 in record.bundles.items()}
-    data = reload_dataset(lake, record, bundles[version.kind].features)
-    events = bundles[version.kind].objectives
-    return [_evaluate(lake, version, record, bundles, data, event) for event in events]
+    return evaluate_objectives(Lake.of(settings), gather(settings, version))
 
 
-def _evaluate(
-    lake: Lake,
-    version: ModelVersion,
-    record: TrainingRecord,
-    bundles: dict[str, Bundle],
-    data: Dataset,
-    event: str,
-) -> Evaluation:
-    test, cluster = data.test, users_of(data.test.frame)
-    scored = {kind: _score(bundle, data, event) for kind, bundle in bundles.items()}
-    if event == TRUTH_EVENT and (bayes := _bayes(lake, data)):
+def evaluate_objectives(lake: Lake, material: Material) -> list[Evaluation]:
+    """The numbers of each of a version's objectives."""
+    return [_evaluate(lake, material, event) for event in material.bundle.objectives]
+
+
+def _evaluate(lake: Lake, material: Material, event: str) -> Evaluation:
+    version, data, record = material.version, material.data, material.record
+    scored = {kind: material.scored(kind, event) for kind in material.predictions}
+    if event == TRUTH_EVENT and (bayes := _bayes(lake, material)):
         scored[BAYES] = bayes
-    models = {kind: resample(predictions, cluster) for kind, predictions in scored.items()}
+    models = {kind: resample(predictions, material.user) for kind, predictions in scored.items()}
     baseline = best_baseline(record, version.kind)
     ours, theirs = models[version.kind], models[baseline]
     return Evaluation(
         version=version,
-        bundle=bundles[version.kind],
+        bundle=material.bundle,
         event=event,
         record=record,
         parts={name: (len(part), part.positives(event)) for name, part in data.parts().items()},
         newest_as_of=str(data.frame["as_of"].max()),
-        users=int(cluster.max()) + 1,
+        users=material.users,
         scored=scored,
-        models=models,
+        models=models | _as_shown(material, event),
         baseline=baseline,
         gaps={metric: difference(ours, theirs, metric) for metric in ours.values},
         headroom=_headroom(models, ours),
-        slices=_slices(test, cluster, scored[version.kind], scored[baseline]),
+        slices=_slices(data.test, material.user, scored[version.kind], scored[baseline]),
     )
+
+
+def _as_shown(material: Material, event: str) -> dict[str, Resampled]:
+    """The log's own order as a model that only ranks; nothing where places aren't known."""
+    if material.log_score is None:
+        return {}
+    rows = np.flatnonzero(material.request >= 0)
+    label, request = material.label(event)[rows], material.request[rows]
+    values, first = by_request(label, material.log_score[rows], request)
+    found = means(values, material.user[rows[first]], material.users)
+    return {AS_SHOWN: found} if found.values else {}
 
 
 def best_baseline(record: TrainingRecord, kind: str) -> str:
@@ -113,44 +125,15 @@ def best_baseline(record: TrainingRecord, kind: str) -> str:
     return min(losses, key=lambda name: losses[name]) if losses else kind
 
 
-def users_of(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """A number for each row's user, (n,); a row without a user stands alone."""
-    names = frame.select(pl.coalesce("user_id", "impression_id")).to_series()
-    return names.rank("dense").to_numpy().astype(np.int64) - 1
-
-
-def _score(bundle: Bundle, data: Dataset, event: str) -> Scored:
-    """Probabilities at the position that was shown, the threshold set on the calibration rows."""
-    tuning = bundle.probabilities(data.calibration.matrix)[event]
-    threshold = best_threshold(data.calibration.label(event), tuning)
-    probability = bundle.probabilities(data.test.matrix)[event]
-    at_first = bundle.probabilities(at_reference_position(data.test.matrix, bundle.features))[event]
-    return _as_scored(data.test, event, probability, threshold, at_first)
-
-
-def at_reference_position(matrix: Matrix, features: tuple[str, ...]) -> Matrix:
-    """The rows as if each had been shown at position 1, as serving ranks them."""
-    moved = matrix.copy()
-    if "position" in features:
-        moved[:, features.index("position")] = 1.0
-    return moved
-
-
-def _as_scored(
-    test: Part, event: str, probability: Vector, threshold: float, rank_score: Vector | None = None
-) -> Scored:
-    requests = test.frame["request_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
-    return Scored(test.label(event), probability, threshold, requests, rank_score)
-
-
-def _bayes(lake: Lake, data: Dataset) -> Scored | None:
+def _bayes(lake: Lake, material: Material) -> Scored | None:
     """The true click probabilities as a model, if they are known for all test rows."""
+    data = material.data
     with lake.read() as con:
         tuning, truth = (_known_truth(con, part.frame) for part in (data.calibration, data.test))
     if tuning.has_nulls() or truth.has_nulls():
         return None
     threshold = best_threshold(data.calibration.label(TRUTH_EVENT), tuning.to_numpy())
-    return _as_scored(data.test, TRUTH_EVENT, truth.to_numpy(), threshold)
+    return Scored(material.label(TRUTH_EVENT), truth.to_numpy(), threshold, material.request)
 
 
 def _known_truth(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> pl.Series:

@@ -13,7 +13,6 @@ from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels
 
 BINS = 10
-DEPTH = 10
 
 
 @dataclass(frozen=True)
@@ -141,41 +140,6 @@ def calibration_error(excess: Vector, rows: float) -> float:
         0.25
     """
     return ratio(float(np.abs(excess).sum()), rows)
-
-
-def ndcg(
-    label: Labels, score: Vector, request: NDArray[np.int64], depth: int = DEPTH
-) -> tuple[Vector, Labels]:
-    """NDCG at `depth` of each request with both labels, and one of its rows.
-
-    Rows of equal score are put in a random order that depends on nothing.
-
-    Example:
-        The request's only positive stands at place 2 of 3: its gain is 1 / log2(3), ideal 1.
-
-        >>> value, row = ndcg(np.array([0, 1, 0]), np.array([0.9, 0.5, 0.1]), np.array([4, 4, 4]))
-        >>> value.round(4).tolist(), row.tolist()
-        ([0.6309], [0])
-    """
-    gain = _discounted(label, score, request, depth)
-    ideal = _discounted(label, label.astype(float), request, depth)
-    _, first, code, size = np.unique(request, return_index=True, return_inverse=True, return_counts=True)
-    positives = np.bincount(code, label, len(first))
-    mixed = (positives > 0) & (positives < size)
-    gains, ideals = np.bincount(code, gain, len(first)), np.bincount(code, ideal, len(first))
-    return gains[mixed] / ideals[mixed], first[mixed]
-
-
-def _discounted(label: Labels, score: Vector, request: NDArray[np.int64], depth: int) -> Vector:
-    """Each row's gain at its place within its request."""
-    tie = np.random.default_rng(0).random(len(score))
-    order = np.lexsort((tie, -score, request))
-    ranked = request[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else order
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-    gain = np.empty(len(order))
-    gain[order] = np.where(place < depth, label[order] / np.log2(place + 2), 0.0)
-    return gain
 
 
 def ratio(part: float, whole: float) -> float:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from feed_platform.evaluation.evaluate import at_reference_position, users_of
 from feed_platform.evaluation.metrics import row_losses
+from feed_platform.evaluation.predictions import at_reference_position, users_of
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from feed_platform.evaluation import metrics, pages
+from feed_platform.evaluation import metrics, pages, ranking
 from feed_platform.evaluation.bootstrap import Scored, resample
 from feed_platform.evaluation.metrics import (
     Curve,
@@ -14,9 +14,9 @@ from feed_platform.evaluation.metrics import (
     best_threshold,
     calibration_bins,
     calibration_error,
-    ndcg,
     roc_auc,
 )
+from feed_platform.evaluation.ranking import by_request, value_ndcg
 from feed_platform.learning import baselines, plots
 
 RNG = np.random.default_rng(5)
@@ -25,7 +25,9 @@ SCORE = np.round(np.clip(0.2 * LABEL + RNG.random(500) * 0.7, 0.01, 0.99), 2)
 WEIGHT = RNG.poisson(1.0, 500).astype(float)
 
 
-@pytest.mark.parametrize("module", [metrics, pages, plots, baselines], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [metrics, pages, ranking, plots, baselines], ids=lambda module: module.__name__
+)
 def test_the_hand_computed_examples_hold(module: object) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
@@ -51,23 +53,35 @@ def test_losses_and_judgements_equal_scikit_learn() -> None:
         assert found[name] == pytest.approx(getattr(sklearn, f"{name}_score")(LABEL, flagged))
 
 
-def test_ndcg_equals_scikit_learn_by_request() -> None:
+def test_rankings_equal_scikit_learn_and_plain_loops_by_request() -> None:
     request = np.repeat(np.arange(25), 20)
     score = RNG.permutation(500).astype(float)
-    values, rows = ndcg(LABEL, score, request)
+    values, rows = by_request(LABEL, score, request)
     mixed = [n for n in range(25) if 0 < LABEL[request == n].sum() < 20]
-    theirs = [sklearn.ndcg_score([LABEL[request == n]], [score[request == n]], k=10) for n in mixed]
-    assert values == pytest.approx(theirs)
     assert (request[rows] == mixed).all()
+    for depth in (5, 10):
+        theirs = [sklearn.ndcg_score([LABEL[request == n]], [score[request == n]], k=depth) for n in mixed]
+        assert values[f"ndcg_at_{depth}"] == pytest.approx(theirs)
+    tops = [list(LABEL[request == n][np.argsort(-score[request == n])]).index(1) for n in mixed]
+    assert values["mrr"].tolist() == [1 / (top + 1) for top in tops]
+    assert values["hit_rate_at_5"].tolist() == [float(top < 5) for top in tops]
+
+
+def test_ndcg_of_values_equals_scikit_learn() -> None:
+    request, score = np.repeat(np.arange(25), 20), RNG.permutation(500).astype(float)
+    worth = LABEL * RNG.choice([1.0, 5.0], 500)
+    values, rows = value_ndcg(worth, score, request)
+    theirs = [sklearn.ndcg_score([worth[request == n]], [score[request == n]], k=5) for n in request[rows]]
+    assert values["value_ndcg_at_5"] == pytest.approx(theirs)
 
 
 def test_equal_scores_rank_by_chance_whatever_the_rows_order() -> None:
     request, label = np.repeat(np.arange(400), 5), np.tile([1, 0, 0, 0, 0], 400)
-    first, _ = ndcg(label, np.zeros(2_000), request)
-    last, _ = ndcg(label[::-1].copy(), np.zeros(2_000), request)
+    first, _ = by_request(label, np.zeros(2_000), request)
+    last, _ = by_request(label[::-1].copy(), np.zeros(2_000), request)
     expected = np.mean(1 / np.log2(np.arange(5) + 2))
-    assert first.mean() == pytest.approx(expected, abs=0.04)
-    assert last.mean() == pytest.approx(expected, abs=0.04)
+    assert first["ndcg_at_10"].mean() == pytest.approx(expected, abs=0.04)
+    assert last["ndcg_at_10"].mean() == pytest.approx(expected, abs=0.04)
 
 
 def test_one_class_alone_is_undefined_not_wrong() -> None:
@@ -76,7 +90,7 @@ def test_one_class_alone_is_undefined_not_wrong() -> None:
     assert np.isnan(roc_auc(*curve.counts()))
     assert np.isnan(average_precision(*curve.counts()))
     assert best_threshold(none, SCORE[:10]) == 0.5
-    assert len(ndcg(none, SCORE[:10], none)[0]) == 0
+    assert len(by_request(none, SCORE[:10], none)[1]) == 0
 
 
 def test_the_best_threshold_has_the_best_f1() -> None:

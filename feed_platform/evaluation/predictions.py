@@ -1,0 +1,134 @@
+"""What every model of a training says of the test rows, computed once for all that looks at it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from feed_platform.evaluation.bootstrap import Scored
+from feed_platform.evaluation.metrics import best_threshold
+from feed_platform.lake import Lake
+from feed_platform.learning import registry
+from feed_platform.learning.bundle import Bundle
+from feed_platform.learning.calibration import Vector
+from feed_platform.learning.dataset import Dataset, Labels, reload_dataset
+from feed_platform.learning.record import TrainingRecord
+from feed_platform.learning.registry import ModelVersion
+from feed_platform.learning.scorers import Matrix
+from feed_platform.settings import Settings
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One model's probabilities by objective, (n,) each: of the calibration rows as shown, of the test
+    rows as shown, and of the test rows as if each stood first."""
+
+    bundle: Bundle
+    tuning: dict[str, Vector]
+    shown: dict[str, Vector]
+    first: dict[str, Vector]
+
+    @classmethod
+    def of(cls, bundle: Bundle, data: Dataset) -> "Predictions":
+        """Score calibration and test rows."""
+        test = data.test.matrix
+        return cls(
+            bundle,
+            bundle.probabilities(data.calibration.matrix),
+            bundle.probabilities(test),
+            bundle.probabilities(at_reference_position(test, bundle.features)),
+        )
+
+    @cached_property
+    def score(self) -> Vector:
+        """What the model ranks by: the combined value at position 1, (n,)."""
+        return self.bundle.score(self.first)
+
+
+@dataclass(frozen=True)
+class Material:
+    """A version, its training's models and their predictions on the test rows.
+
+    `user` numbers the rows' users, `request` their requests (-1 for none), (n,) each.
+    """
+
+    version: ModelVersion
+    record: TrainingRecord
+    data: Dataset
+    predictions: dict[str, Predictions]
+    user: NDArray[np.int64]
+    request: NDArray[np.int64]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The version's own bundle."""
+        return self.predictions[self.version.kind].bundle
+
+    @property
+    def users(self) -> int:
+        """How many users the test rows have."""
+        return int(self.user.max()) + 1
+
+    @cached_property
+    def log_score(self) -> Vector | None:
+        """The order in which requests were shown, best first, (n,); None where a place isn't known."""
+        position = self.data.test.frame["position"].cast(pl.Float64).fill_nan(None)
+        if position.null_count() or (self.request < 0).all():
+            return None
+        return -position.to_numpy()
+
+    def label(self, event: str) -> Labels:
+        """The test rows' labels, (n,)."""
+        return self.data.test.label(event)
+
+    def scored(self, kind: str, event: str) -> Scored:
+        """One model and objective, the threshold set on the calibration rows."""
+        said = self.predictions[kind]
+        threshold = best_threshold(self.data.calibration.label(event), said.tuning[event])
+        return Scored(self.label(event), said.shown[event], threshold, self.request, said.first[event])
+
+    def value(self) -> Vector:
+        """What each test row earned by the declared weights, (n,)."""
+        objectives = self.bundle.objectives.items()
+        return np.sum([weight * self.label(event) for event, weight in objectives], axis=0)
+
+
+def gather(settings: Settings, version: ModelVersion) -> Material:
+    """Read a version's training rows as they were and score them by all of its training's models.
+
+    Raises:
+        VersionGone: the rows aren't there any more.
+    """
+    record = TrainingRecord.of(registry.client(settings), version.run_id)
+    bundles = {kind: registry.load_bundle(version, sha256) for kind, sha256 in record.bundles.items()}
+    data = reload_dataset(Lake.of(settings), record, bundles[version.kind].features)
+    frame = data.test.frame
+    return Material(
+        version=version,
+        record=record,
+        data=data,
+        predictions={kind: Predictions.of(bundle, data) for kind, bundle in bundles.items()},
+        user=users_of(frame),
+        request=requests_of(frame),
+    )
+
+
+def users_of(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """A number for each row's user, (n,); a row without a user stands alone."""
+    names = frame.select(pl.coalesce("user_id", "impression_id")).to_series()
+    return names.rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def requests_of(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """A number for each row's request, (n,); -1 for none."""
+    return frame["request_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
+
+
+def at_reference_position(matrix: Matrix, features: tuple[str, ...]) -> Matrix:
+    """The rows as if each had been shown at position 1, as serving ranks them."""
+    moved = matrix.copy()
+    if "position" in features:
+        moved[:, features.index("position")] = 1.0
+    return moved

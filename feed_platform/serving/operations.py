@@ -56,7 +56,15 @@ RANK = Operation(
     "Put candidate posts in order for one person.",
     answer=schemas.RankResponse,
     takes=schemas.RankRequest,
-    example={"user_id": "u-1", "candidate_ids": ["p-1", "p-2", "p-3"], "limit": 2, "surface": "home"},
+    example={
+        "user_id": "u-1",
+        "candidate_ids": ["p-1", "p-2", "p-3", "p-4"],
+        "limit": 3,
+        "surface": "home",
+        "filters": {"posts": ["p-4"]},
+        "pinned": [{"post_id": "p-3", "position": 2}],
+        "explore": {"temperature": 0.05},
+    },
     errors=_READING,
 )
 PREDICT = Operation(

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 MAX_CANDIDATES = 2_000
 MAX_EVENTS = 5_000
@@ -44,7 +44,7 @@ class Condition(Body):
     at_most: float | None = None
 
 
-class Filters(Body, frozen=True):
+class Filters(Body):
     """Candidates to leave out before the order is drawn; the answer lists them under `excluded`."""
 
     posts: Annotated[list[Id], Meta(max_length=MAX_LISTED, description="Blocked posts.")] = []
@@ -76,7 +76,7 @@ class RankRequest(Body):
     request_id: Id | None = None
     requested_at: Instant | None = None
     context: Context = {}
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     pinned: Annotated[
         list[Pin],
         Meta(max_length=100, description="Candidates with a place of their own; filters come first."),

@@ -1,14 +1,25 @@
 """`feed.toml`: what a feed is. Written by the first import, validated at every read."""
 
+import difflib
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from feed_platform.settings import Settings
 
@@ -19,6 +30,12 @@ class FeedError(Exception):
     """Something a user can mend; the message says what and how."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelt most alike, as the end of a message; empty where none is."""
+    alike = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean {alike[0]!r}?" if alike else ""
+
+
 class Part(BaseModel):
     """Base of every part of `feed.toml`: immutable, unknown keys refused."""
 
@@ -26,10 +43,10 @@ class Part(BaseModel):
 
 
 class Objective(Part):
-    """An event type that the ranker predicts, and what one is worth."""
+    """An event type that the ranker predicts, and what one is worth; below 0 for what isn't wanted."""
 
     event: str
-    weight: float = 1.0
+    weight: float = Field(1.0, allow_inf_nan=False)
 
 
 class Outage(Part):
@@ -252,6 +269,33 @@ class Feed(Part):
     serving: Serving = Serving()
     sources: tuple[Source, ...] = ()
 
+    @field_validator("objectives")
+    @classmethod
+    def _sound_objectives(
+        cls, objectives: tuple[Objective, ...], info: ValidationInfo
+    ) -> tuple[Objective, ...]:
+        events = [objective.event for objective in objectives]
+        known = info.data.get("event_types", events)
+        for event in events:
+            if event not in known:
+                raise ValueError(
+                    f"{event!r} is none of event_types ({', '.join(known)}){nearest(event, known)}"
+                )
+        if repeated := {event for event in events if events.count(event) > 1}:
+            raise ValueError(f"{sorted(repeated)[0]!r} is there twice: give each event one objective")
+        if not any(objective.weight for objective in objectives):
+            raise ValueError("every weight is 0, so nothing could be ranked: give one objective another")
+        return objectives
+
+    @model_validator(mode="after")
+    def _a_tree_each(self) -> Self:
+        trees, objectives = self.promotion.budgets.trees, len(self.objectives)
+        if trees < objectives:
+            raise ValueError(
+                f"promotion.budgets.trees is {trees} for {objectives} objectives: give at least one tree each"
+            )
+        return self
+
     @property
     def feature_delay(self) -> timedelta:
         """The time that publishing features may take."""
@@ -292,9 +336,15 @@ def load_feed(settings: Settings) -> Feed:
     except tomllib.TOMLDecodeError as error:
         raise FeedError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FeedError(f"{path}: {where}: {first['msg']}") from error
+        raise FeedError(f"{path}: {first_mistake(error)}") from error
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that is wrong, after the key that it stands at."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def find_feed(settings: Settings) -> Feed | None:

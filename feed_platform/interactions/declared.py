@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from feed_platform.feed import EVENT_TYPES, Attributes, Feed, FeedError, Objective
+from pydantic import ValidationError
+
+from feed_platform.feed import EVENT_TYPES, Attributes, Feed, FeedError, Objective, first_mistake
 from feed_platform.interactions.batch import Mode
 from feed_platform.interactions.mapping_model import Cell, InRow, Mapping
 from feed_platform.lake.seal import DAY
@@ -28,21 +30,29 @@ def declared_feed(mapping: Mapping, mode: Mode, at: datetime, span: Span | None)
     Args:
         at: the import's time.
         span: the first and the last time in the log; None where no time is known.
+
+    Raises:
+        FeedError: what the mapping declares doesn't go together, such as an objective that is no event type.
     """
     declared = mapping.feed
     given = {name: value for name in SCALARS if (value := getattr(declared, name)) is not None}
     first, last = span or (at, at)
+    types = declared.event_types or _union(EVENT_TYPES, mapping.event_types())
+    predicted = _predicted(mapping)
     is_old = mode == "history" and at - last > DAY
     defaults: dict[str, Any] = {
         "name": mapping.name,
         "start": first.date(),
         "clock": "log" if is_old else "live",
-        "event_types": declared.event_types or _union(EVENT_TYPES, mapping.event_types()),
-        "objectives": (Objective(event=_predicted(mapping)),),
+        "event_types": types,
+        "objectives": (Objective(event=predicted if predicted in types else types[0]),),
         "attributes": declared.attributes,
     }
     window = {"label_window_seconds": IN_ROW_WINDOW_SECONDS} if _is_in_row(mapping) else {}
-    return Feed(**{**defaults, **window, **given})
+    try:
+        return Feed(**{**defaults, **window, **given})
+    except ValidationError as error:
+        raise FeedError(f"feed.{first_mistake(error)}") from error
 
 
 def extended_feed(known: Feed, mapping: Mapping, *, is_source: bool) -> tuple[Feed, list[str]]:
@@ -64,20 +74,6 @@ def extended_feed(known: Feed, mapping: Mapping, *, is_source: bool) -> tuple[Fe
         update={"attributes": _added(known.attributes, mapping.feed.attributes), "event_types": types}
     )
     return extended, differing
-
-
-def check_objectives(feed: Feed) -> None:
-    """Refuse an objective that is no event type of the feed.
-
-    Raises:
-        FeedError: names it and the event types.
-    """
-    for objective in feed.objectives:
-        if objective.event not in feed.event_types:
-            raise FeedError(
-                f"feed.objectives: {objective.event} is not one of feed.event_types: "
-                f"{', '.join(feed.event_types)}"
-            )
 
 
 def _contradictions(known: Feed, mapping: Mapping) -> Iterator[str]:

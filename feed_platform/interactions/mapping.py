@@ -10,7 +10,7 @@ from pathlib import Path
 
 from feed_platform.feed import Feed, FeedError, MappingSource, feed_path, load_feed, save_feed
 from feed_platform.interactions.batch import Counts, Mode
-from feed_platform.interactions.declared import Span, check_objectives, declared_feed, extended_feed
+from feed_platform.interactions.declared import Span, declared_feed, extended_feed
 from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.mapped import MappedLog
 from feed_platform.interactions.mapping_file import check_columns, load_mapping
@@ -116,7 +116,6 @@ def _feed_of(log: MappedLog, known: Feed | None, mode: Mode, at: datetime) -> tu
         else:
             is_source = any(str(mapping_path(one)) == str(log.path) for one in _paths(known))
             feed, differing = extended_feed(known, mapping, is_source=is_source)
-        check_objectives(feed)
     except FeedError as error:
         where = str(log.path)
         raise error if where in str(error) else FeedError(f"{where}: {error}") from error

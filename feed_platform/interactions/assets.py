@@ -50,8 +50,10 @@ def _metadata(name: str, ingested: Ingested) -> dict[str, Any]:
         return _raw_metadata(ingested.raw[table]) | {"sealed_until": str(ingested.sealed_until)}
     logs = ingested.logs
     if table == "requests":
-        return {"inserted": logs.requests, "repeated_answers": logs.repeated}
-    return {"torn_bytes": logs.torn_bytes, "unreadable_records": logs.unreadable}
+        lag = {"longest_wait_seconds": logs.waited_seconds, "newest_record": str(logs.newest or "none")}
+        return {"inserted": logs.requests, "repeated_answers": logs.repeated} | lag
+    spoilt = {"torn_bytes": logs.torn_bytes, "damaged_bytes": logs.damaged_bytes}
+    return spoilt | {"unreadable_records": logs.unreadable}
 
 
 def _raw_metadata(counts: TableCounts) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from feed_platform.interactions.records import (
     decode_feedback,
     decode_request,
 )
-from feed_platform.interactions.segments import CLOSED, HEADER, find_segments, pack, read_from
+from feed_platform.interactions.segments import CLOSED, HEADER, Records, find_segments, pack, read_records
 from feed_platform.lake import Lake
 from feed_platform.lake.traces import byte_pattern, distinctive_forms
 from feed_platform.settings import Settings
@@ -116,7 +116,7 @@ def erase_from_logs(settings: Settings, lake: Lake, user_ids: Collection[str]) -
 
 def _records(settings: Settings, kind: str) -> Iterator[RequestRecord | FeedbackRecord]:
     for path in find_segments(settings.logs / kind).values():
-        records = (_decoded(kind, payload) for payload in read_from(path).payloads)
+        records = (_decoded(kind, payload) for payload in read_records(path).payloads)
         yield from (record for record in records if record is not None)
 
 
@@ -139,17 +139,26 @@ def _request_ids(
 
 
 def _rewrite(kind: str, path: Path, theirs: Theirs, imported_bytes: int) -> Rewrite:
-    read = read_from(path)
+    read = read_records(path)
     owned = [theirs.owns(kind, payload) for payload in read.payloads]
-    kept, begin, still_imported = [], 0, 0
-    for payload, is_theirs in zip(read.payloads, owned, strict=True):
-        size = HEADER.size + len(payload)
+    kept, still_imported = [], 0
+    for payload, begin, is_theirs in zip(read.payloads, read.begins, owned, strict=True):
         if not is_theirs:
             kept.append(payload)
-            still_imported += size if begin < imported_bytes else 0
-        begin += size
-    torn = path.read_bytes()[read.offset :] if read.torn_bytes else b""
-    return Rewrite(path, tuple(kept), sum(owned) + theirs.stands_in(torn), still_imported)
+            still_imported += HEADER.size + len(payload) if begin < imported_bytes else 0
+    is_spoilt = bool(read.torn_bytes or read.damaged_bytes)
+    names_them = is_spoilt and theirs.stands_in(_between(path, read))
+    return Rewrite(path, tuple(kept), sum(owned) + names_them, still_imported)
+
+
+def _between(path: Path, read: Records) -> bytes:
+    """A segment's bytes that belong to no whole record."""
+    data = path.read_bytes()
+    ends = [
+        begin + HEADER.size + len(payload) for begin, payload in zip(read.begins, read.payloads, strict=True)
+    ]
+    gaps = zip([0, *ends], [*read.begins, len(data)], strict=True)
+    return b"\n".join(data[start:end] for start, end in gaps)
 
 
 def _write(rewrite: Rewrite) -> None:

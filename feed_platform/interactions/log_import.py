@@ -110,14 +110,20 @@ class LogCounts:
         repeated: further answers to a request known already.
         feedback: what became of the events, impressions included.
         torn_bytes: bytes at the ends of segments that are no whole record (yet).
+        damaged_bytes: bytes between whole records that were passed over.
         unreadable: records that were not understood; they stay in their segment.
+        waited_seconds: how long the oldest of the new records had waited for this import.
+        newest: when the newest of them was received; None where nothing was new.
     """
 
     requests: int
     repeated: int
     feedback: Counts
     torn_bytes: int
+    damaged_bytes: int
     unreadable: int
+    waited_seconds: float
+    newest: datetime | None
 
 
 def import_logs(
@@ -133,6 +139,9 @@ def import_logs(
     events, feedback_tails = read_tails(con, settings, "feedback", decode_feedback)
     answers, request_tails = read_tails(con, settings, "requests", decode_request)
     tails = feedback_tails + request_tails
+    received = sorted(
+        [event.record.received_at for event in events] + [answer.record.received_at for answer in answers]
+    )
     erased = suppression(con)
     events = [logged for logged in events if logged.record.user_id not in erased]
     answers = [logged for logged in answers if logged.record.user_id not in erased]
@@ -149,7 +158,10 @@ def import_logs(
         repeated=repeated,
         feedback=feedback,
         torn_bytes=sum(tail.torn_bytes for tail in tails),
+        damaged_bytes=sum(tail.damaged_bytes for tail in tails),
         unreadable=sum(tail.unreadable for tail in tails),
+        waited_seconds=(imported_at - received[0]).total_seconds() if received else 0.0,
+        newest=received[-1] if received else None,
     )
 
 

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-from feed_platform.interactions.segments import CLOSED, find_segments
+from feed_platform.interactions.segments import find_segments, has_writer
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
 KINDS = ("feedback", "requests")
 
 
-def remove_imported(settings: Settings, lake: Lake, before: float, is_written: bool) -> int:
+def remove_imported(settings: Settings, lake: Lake, before: float) -> int:
     """Remove segments that were last written before an instant and are imported to their end; how many.
 
     A torn end that the import has seen counts as its end.
 
     Args:
         before: seconds since the epoch.
-        is_written: whether the service runs, so that an open segment may have a writer.
     """
     with lake.read() as con:
         read = dict(con.execute("select file, imported_bytes + torn_bytes from serving.segments").fetchall())
@@ -24,7 +23,7 @@ def remove_imported(settings: Settings, lake: Lake, before: float, is_written: b
         path
         for kind in KINDS
         for path in find_segments(settings.logs / kind).values()
-        if (path.suffix == CLOSED or not is_written)
+        if not has_writer(path)
         and path.stat().st_mtime < before
         and read.get(_file(settings, path)) == path.stat().st_size
     ]

@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import duckdb
 import msgspec
 import polars as pl
 
-from feed_platform.interactions.segments import HEADER, find_segments, read_from
+from feed_platform.interactions.segments import find_segments, read_records
 from feed_platform.settings import Settings
 
 Record = TypeVar("Record")
@@ -29,11 +30,16 @@ class Logged(Generic[Record]):
 
 @dataclass(frozen=True)
 class Tail:
-    """How far a segment is read now: `end` in bytes, what lies torn after it, records not understood."""
+    """How far a segment is read now: `end` in bytes, what lies torn after it, what was passed over.
+
+    `damaged_bytes` lay between the records that this reading found, `unreadable` counts records that
+    are whole but not understood.
+    """
 
     file: str
     end: int
     torn_bytes: int
+    damaged_bytes: int = 0
     unreadable: int = 0
 
 
@@ -49,11 +55,10 @@ def read_tails(
     tails = []
     for name, path in find_segments(settings.logs / kind).items():
         file = (settings.logs / kind / name).relative_to(settings.root).as_posix()
-        start = done.get(file, 0)
-        payloads, end, torn_bytes = read_from(path, start)
-        known = list(_decoded(file, start, payloads, decode))
-        found += known
-        tails.append(Tail(file, end, torn_bytes, len(payloads) - len(known)))
+        with suppress(FileNotFoundError):  # one that held nothing durable, or that upkeep has removed
+            known, tail = _read_tail(file, path, done.get(file, 0), decode)
+            found += known
+            tails.append(tail)
     return found, tails
 
 
@@ -81,11 +86,21 @@ def _imported_bytes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return dict(con.execute("select file, imported_bytes from serving.segments").fetchall())
 
 
+def _read_tail(
+    file: str, path: Path, start: int, decode: Callable[[bytes], Record]
+) -> tuple[list[Logged[Record]], Tail]:
+    read = read_records(path, start)
+    if read.damaged_bytes:
+        log.warning("%s: %d damaged bytes after byte %d passed over", file, read.damaged_bytes, start)
+    known = list(_decoded(file, read.begins, read.payloads, decode))
+    unreadable = len(read.payloads) - len(known)
+    return known, Tail(file, read.offset, read.torn_bytes, read.damaged_bytes, unreadable)
+
+
 def _decoded(
-    file: str, start: int, payloads: list[bytes], decode: Callable[[bytes], Record]
+    file: str, begins: list[int], payloads: list[bytes], decode: Callable[[bytes], Record]
 ) -> Iterator[Logged[Record]]:
-    begins = accumulate((HEADER.size + len(payload) for payload in payloads), initial=start)
-    for byte, payload in zip(begins, payloads, strict=False):
+    for byte, payload in zip(begins, payloads, strict=True):
         try:
             yield Logged(decode(payload), file, byte)
         except msgspec.DecodeError as error:

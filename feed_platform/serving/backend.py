@@ -21,7 +21,8 @@ from feed_platform.serving.schemas import PROBE, FeedbackEvent, FeedbackResponse
 from feed_platform.serving.store import Store
 from feed_platform.settings import Settings
 
-REQUESTS_WAITING, FEEDBACK_WAITING, KNOWN_EVENTS = 10_000, 1_000, 100_000
+REQUESTS_WAITING, FEEDBACK_WAITING = 64 * 1024**2, 64 * 1024**2  # bytes
+KNOWN_EVENTS = 100_000
 DURABLE_SECONDS = 5.0
 RETRY = {"Retry-After": "1"}
 
@@ -84,7 +85,8 @@ class Backend:
         received_at = records.now()
         full = self.sampling.takes(ranking.request_id, received_at)
         taken = self.requests.offer(
-            lambda: _ENCODER.encode(records.request_record(ranking, received_at, with_vectors=full))
+            lambda: _ENCODER.encode(records.request_record(ranking, received_at, with_vectors=full)),
+            records.size_of(ranking),
         )
         if not taken:
             self.metrics.dropped.inc()
@@ -142,6 +144,8 @@ class Backend:
             self.metrics.features_as_of.set(readiness.features_as_of.timestamp())
         self.metrics.waiting.labels("requests").set(self.requests.waiting)
         self.metrics.waiting.labels("feedback").set(self.feedback.waiting)
+        self.metrics.waiting_bytes.labels("requests").set(self.requests.waiting_bytes)
+        self.metrics.waiting_bytes.labels("feedback").set(self.feedback.waiting_bytes)
         return self.metrics.exposition()
 
     def report_path(self) -> Path | None:

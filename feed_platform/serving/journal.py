@@ -6,15 +6,27 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from feed_platform.interactions.segments import SegmentWriter
 
 GROUP = 1_000
+GROUP_BYTES = 4 * 1024**2
+IDLE_SECONDS = 60.0
 CLOSE_SECONDS = 5.0
 
 Encode = Callable[[], bytes]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """Records that are written together, and the memory they take while they wait, in bytes."""
+
+    encoders: Sequence[Encode]
+    size: int
+    done: "Future[None]" = field(default_factory=Future)
 
 
 class Journal:
@@ -23,74 +35,111 @@ class Journal:
     Args:
         folder: where the segments lie; the import reads them from there.
         writer_id: unique to this process.
-        capacity: entries that may wait; more are refused.
+        capacity: memory that entries which wait may take, in bytes; what goes beyond is refused.
         on_lost: told how many records without an acknowledgement were lost to a failing disk.
     """
 
     def __init__(
         self, folder: Path, writer_id: str, capacity: int, on_lost: Callable[[int], None] = lambda count: None
     ) -> None:
-        self._writer, self._on_lost = SegmentWriter(folder, writer_id), on_lost
-        self._entries: queue.Queue[tuple[list[Encode], Future[None]] | None] = queue.Queue(capacity)
+        self._writer, self._on_lost, self._capacity = SegmentWriter(folder, writer_id), on_lost, capacity
+        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting = self._waiting_bytes = 0
         self._thread = threading.Thread(target=self._run, name=f"journal-{folder.name}", daemon=True)
         self._thread.start()
 
-    def offer(self, encode: Encode) -> bool:
-        """Log a record, best effort: it is encoded later, by the writer; whether there was room."""
+    def offer(self, encode: Encode, size: int) -> bool:
+        """Log a record, best effort: it is encoded later, by the writer; whether there was room.
+
+        Args:
+            size: memory that is held until then, in bytes.
+        """
         with suppress(queue.Full):
-            self._put([encode]).add_done_callback(lambda done: self._on_lost(1) if done.exception() else None)
+            done = self._put(_Entry([encode], size))
+            done.add_done_callback(lambda done: self._on_lost(1) if done.exception() else None)
             return True
         return False
 
     def commit(self, payloads: Sequence[bytes]) -> "Future[None]":
         """Log records durably: the future is done when they are on the disk, or failed with OSError.
 
+        Cancelled before they are written, they are not.
+
         Raises:
             queue.Full: too much waits already.
         """
-        return self._put([lambda payload=payload: payload for payload in payloads])  # type: ignore[misc]
+        encoders = [lambda payload=payload: payload for payload in payloads]
+        return self._put(_Entry(encoders, sum(map(len, payloads))))
 
     @property
     def waiting(self) -> int:
         """Entries that aren't written yet."""
-        return self._entries.qsize()
+        return self._waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Memory that they take."""
+        return self._waiting_bytes
 
     def close(self) -> None:
         """Write what waits and end the thread."""
-        with suppress(queue.Full):
-            self._entries.put(None, timeout=CLOSE_SECONDS)
-            self._thread.join(CLOSE_SECONDS)
+        self._entries.put(None)
+        self._thread.join(CLOSE_SECONDS)
 
-    def _put(self, encoders: list[Encode]) -> "Future[None]":
-        done: Future[None] = Future()
-        self._entries.put_nowait((encoders, done))
-        return done
+    def _put(self, entry: _Entry) -> "Future[None]":
+        with self._lock:
+            if self._waiting and self._waiting_bytes + entry.size > self._capacity:
+                raise queue.Full
+            self._waiting += 1
+            self._waiting_bytes += entry.size
+        self._entries.put(entry)
+        return entry.done
 
     def _run(self) -> None:
         is_open = True
         while is_open:
-            group = self._take()
-            is_open = group[-1] is not None
-            self._write([entry for entry in group if entry is not None])
-        self._writer.close()
+            group, is_open = self._take()
+            # From here on a client that goes away can't cancel what is being written.
+            self._write([entry for entry in group if entry.done.set_running_or_notify_cancel()])
+            with self._lock:
+                self._waiting -= len(group)
+                self._waiting_bytes -= sum(entry.size for entry in group)
+        with suppress(OSError):
+            self._writer.close()
 
-    def _take(self) -> list[tuple[list[Encode], "Future[None]"] | None]:
-        """Wait for an entry, then take those that came meanwhile; `None` at the end closes."""
-        group = [self._entries.get()]
+    def _take(self) -> tuple[list[_Entry], bool]:
+        """Wait for an entry, then take those that came meanwhile; whether more may come."""
+        group: list[_Entry] = []
+        size = 0
         with suppress(queue.Empty):
-            while group[-1] is not None and len(group) < GROUP:
-                group.append(self._entries.get_nowait())
-        return group
+            while len(group) < GROUP and size < GROUP_BYTES:
+                entry = self._entries.get(block=not group, timeout=IDLE_SECONDS)
+                if entry is None:
+                    return group, False
+                group.append(entry)
+                size += entry.size
+        return group, True
 
-    def _write(self, entries: list[tuple[list[Encode], "Future[None]"]]) -> None:
-        failure: Exception | None = None
+    def _write(self, entries: list[_Entry]) -> None:
+        failures = {id(entry): failure for entry in entries if (failure := self._append(entry))}
         try:
-            for encoders, _ in entries:
-                for encode in encoders:
-                    self._writer.append(encode())
             self._writer.sync()
+            self._writer.rotate()
         except Exception as error:  # a full disk, a folder gone: the callers are told, the thread lives on
             log.warning("cannot write to the log: %s", error)
-            failure = error
-        for _, done in entries:
-            done.set_exception(failure) if failure else done.set_result(None)
+            failures = {id(entry): error for entry in entries}
+        for entry in entries:
+            failure = failures.get(id(entry))
+            entry.done.set_exception(failure) if failure else entry.done.set_result(None)
+
+    def _append(self, entry: _Entry) -> Exception | None:
+        """Hand an entry's records to the writer, all or none; what kept it from that."""
+        try:
+            payloads = [encode() for encode in entry.encoders]
+            for payload in payloads:
+                self._writer.append(payload)
+        except Exception as error:  # one record that can't be written is no reason to lose others
+            log.warning("a record can't be logged: %s", error)
+            return error
+        return None

@@ -24,6 +24,7 @@ class Metrics:
         self.load_errors = self._counter("feed_load_errors", "Failed loads of a model or snapshot.", "part")
         self.features_as_of = self._gauge("feed_features_as_of_seconds", "The features' hour (Unix time).")
         self.waiting = self._gauge("feed_log_waiting", "Log entries not yet written.", "log")
+        self.waiting_bytes = self._gauge("feed_log_waiting_bytes", "Memory that these take.", "log")
         self._info = self._gauge("feed_replica_info", "What this replica serves.", "replica", "model_version")
         self._replica = replica
 

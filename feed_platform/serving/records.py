@@ -12,6 +12,7 @@ from feed_platform.serving.schemas import FeedbackEvent
 
 FULL_PER_HOUR = 100
 FULL_ONE_IN = 100
+CANDIDATE_BYTES = 200
 
 
 class Sampling:
@@ -58,6 +59,12 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         vectors=vectors,
         vector_names=list(snapshot.names) if snapshot and vectors is not None else None,
     )
+
+
+def size_of(ranking: Ranking) -> int:
+    """About the memory that an answer holds until its record is written, in bytes."""
+    matrix = ranking.scored.matrix
+    return len(ranking.post_ids) * CANDIDATE_BYTES + (0 if matrix is None else matrix.nbytes)
 
 
 def feedback_record(event: FeedbackEvent, received_at: datetime) -> FeedbackRecord:

@@ -16,7 +16,6 @@ from feed_platform.learning import registry
 from feed_platform.learning.record import TAG, TrainingRecord
 from feed_platform.learning.registry import Alias, ModelVersion
 from feed_platform.serving import pointer
-from feed_platform.serving.cluster import Cluster
 from feed_platform.settings import Settings
 
 ABANDONED_SECONDS = 86_400
@@ -53,11 +52,10 @@ def keep_up(settings: Settings, kept: timedelta = KEEP) -> Upkeep:
     """
     lake = Lake.of(settings)
     spared = tuple(sorted(spared_versions(settings, lake)))
-    is_written = Cluster.running(settings) is not None
     return Upkeep(
         lake=maintain(lake, spared, Retention(kept)),
         spared=spared,
-        segments=remove_imported(settings, lake, time.time() - kept.total_seconds(), is_written),
+        segments=remove_imported(settings, lake, time.time() - kept.total_seconds()),
         bundles=_remove(_idle_bundles(settings)),
         leftovers=_remove(_leftovers(settings)),
     )

@@ -1,6 +1,9 @@
 """Log segments: what was synced is read back, whatever happened to the file's end."""
 
+import resource
+import signal
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +24,9 @@ from feed_platform.interactions.segments import (
     PAYLOAD_BYTES,
     SegmentWriter,
     find_segments,
+    has_writer,
     read_from,
+    read_records,
 )
 
 PAYLOADS = [b"\x00", b"one", b"a longer record \x00\xff", b"{}"]
@@ -156,3 +161,54 @@ def _refuse(handle: int) -> None:
 def _append_many(writer: SegmentWriter, name: str) -> None:
     for number in range(500):
         writer.append(f"{name}{number}".encode())
+
+
+def test_records_after_a_torn_middle_are_found_once_no_writer_is_left(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "writer")
+    for payload in (b'{"n": 1}', b'{"n": 2}', b'{"n": 3}'):
+        writer.append(payload)
+    writer.sync()
+    (path,) = tmp_path.iterdir()
+    size = HEADER.size + 8
+    data = bytearray(path.read_bytes())
+    data[size : size + 6] = bytes(6)
+    path.write_bytes(data)
+    assert has_writer(path) and read_records(path) == ([b'{"n": 1}'], [0], size, 2 * size, 0)
+    writer.close()
+    (path,) = tmp_path.iterdir()
+    assert not has_writer(path)
+    assert read_records(path) == ([b'{"n": 1}', b'{"n": 3}'], [0, 2 * size], 3 * size, 0, size)
+    assert read_records(path, size) == ([b'{"n": 3}'], [2 * size], 3 * size, 0, size)
+
+
+def test_a_write_that_breaks_off_on_a_full_disk_spoils_nothing(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "writer")
+    writer.append(b"kept")
+    writer.sync()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Beyond this size a write is cut short, and the next one refused, as on a full disk.
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for _ in range(3):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+            writer.append(b"refused, and cut short")
+            with pytest.raises(OSError):
+                writer.sync()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    writer.append(b"later")
+    writer.close()
+    read = [read_records(path) for path in find_segments(tmp_path).values()]
+    assert [found.payloads for found in read] == [[b"kept"], [b"later"]]
+    assert [found.torn_bytes for found in read] == [8, 0]  # segments that held nothing durable are gone
+
+
+def test_an_old_segment_is_closed_though_nothing_comes(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "writer", rotate_seconds=0.01)
+    writer.append(b"first")
+    writer.sync()
+    time.sleep(0.02)
+    writer.rotate()
+    assert [path.suffix for path in tmp_path.iterdir()] == [CLOSED]

@@ -17,7 +17,11 @@ Mask = npt.NDArray[np.bool_]
 
 def faults(request: RankRequest, attributes: Attributes, moderation: Moderation) -> list[FieldError]:
     """What a feed's declarations don't allow in a request's filters and pinned posts."""
-    return [*_filter_faults(request.filters, attributes, moderation), *_pin_faults(request)]
+    return [
+        *_filter_faults(request.filters, attributes, moderation),
+        *_pin_faults(request),
+        *_compare_faults(request),
+    ]
 
 
 def exclude(
@@ -123,3 +127,9 @@ def _pin_faults(request: RankRequest) -> Iterator[FieldError]:
             yield FieldError("has a pinned post already", f"/pinned/{index}/position")
         posts.add(pin.post_id)
         positions.add(pin.position)
+
+
+def _compare_faults(request: RankRequest) -> Iterator[FieldError]:
+    for index, post_id in enumerate(request.compare or ()):
+        if post_id not in request.candidate_ids:
+            yield FieldError("is none of candidate_ids", f"/compare/{index}")

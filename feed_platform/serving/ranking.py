@@ -1,11 +1,12 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +14,17 @@ from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import Serving
 from feed_platform.serving.drawing import Drawn, Rules, draw, hashes
+from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
-from feed_platform.serving.schemas import Excluded, RankedItem, RankRequest, RankResponse, Tier
+from feed_platform.serving.schemas import (
+    Excluded,
+    Explanation,
+    RankedItem,
+    RankRequest,
+    RankResponse,
+    Tier,
+)
 from feed_platform.serving.store import Floats, Loaded, Model
 
 REFERENCE_POSITION = 1
@@ -49,6 +58,7 @@ class Scored:
     probabilities: dict[str, Vector]
     model_version: str | None = None
     matrix: Floats | None = None
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,13 @@ class Ranking:
         as_of = self.snapshot.as_of.replace(tzinfo=UTC) if self.snapshot else None
         scored = self.scored
         return RankResponse(
-            self.request_id, scored.model_version, as_of, scored.served_by, self._items(), self.excluded
+            self.request_id,
+            scored.model_version,
+            as_of,
+            scored.served_by,
+            self._items(),
+            self.excluded,
+            self._comparison(),
         )
 
     def _items(self) -> list[RankedItem]:
@@ -87,12 +103,35 @@ class Ranking:
         rows = zip(*columns, strict=True) if columns else iter([()] * len(shown))
         scores = self.scored.scores[shown].tolist()
         chances = self.drawn.propensity[: self.limit].tolist()
-        return [
+        items = [
             RankedItem(self.post_ids[place], rank, score, chance, dict(zip(names, row, strict=True)))
             for rank, (place, score, chance, row) in enumerate(
                 zip(shown.tolist(), scores, chances, rows, strict=True), start=1
             )
         ]
+        return (
+            [*map(_explained, items, self._explanations()), *items[EXPLAINED:]]
+            if self.request.explain
+            else items
+        )
+
+    def _explanations(self) -> Sequence[dict[str, Explanation] | None]:
+        shown = self.drawn.order[: min(self.limit, EXPLAINED)]
+        scored = self.scored
+        if scored.model is None or scored.matrix is None:
+            return [None] * len(shown)
+        return explain(scored.model, scored.matrix[shown])
+
+    def _comparison(self) -> dict[str, Explanation] | None:
+        """None too where one of the two may not be shown."""
+        scored, pair = self.scored, self.request.compare
+        if pair is None or scored.model is None or scored.matrix is None or not {*pair} <= {*self.post_ids}:
+            return None
+        return compare(scored.model, scored.matrix[[self.post_ids.index(post_id) for post_id in pair]])
+
+
+def _explained(item: RankedItem, explanation: dict[str, Explanation] | None) -> RankedItem:
+    return msgspec.structs.replace(item, explanation=explanation)
 
 
 def rank(
@@ -166,7 +205,7 @@ def _by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) 
     matrix = snapshot.matrix([asked.user_id], asked.post_ids, at, REFERENCE_POSITION, asked.context)
     probabilities = model.probabilities(matrix)
     scores = np.round(model.bundle.score(probabilities), DECIMALS)
-    return Scored(tier, scores, probabilities, model.version, matrix)
+    return Scored(tier, scores, probabilities, model.version, matrix, model)
 
 
 def _by_popularity(snapshot: OnlineSnapshot, post_ids: list[str]) -> Scored:

@@ -85,9 +85,30 @@ class RankRequest(Body):
         Explore | Literal["on", "off"] | None,
         Meta(description="Null: the feed's share of requests explores; on: at the feed's temperature."),
     ] = None
+    explain: Annotated[bool, Meta(description="Say of the first 20 items why they stand there.")] = False
+    compare: (
+        Annotated[
+            list[Id], Meta(min_length=2, max_length=2, description="Two candidates: what tells them apart.")
+        ]
+        | None
+    ) = None
 
 
-class RankedItem(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True):
+    """What one reason adds to the log-odds."""
+
+    reason: str
+    value: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Reasons, the weightiest first. They add up to `margin`: the log-odds before calibration."""
+
+    margin: float
+    reasons: list[Contribution]
+
+
+class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A post in its place, with its chance of that place given those above.
 
     `probabilities` are those at position 1.
@@ -98,6 +119,9 @@ class RankedItem(msgspec.Struct, frozen=True):
     score: float
     propensity: float
     probabilities: dict[str, float]
+    explanation: Annotated[
+        dict[str, Explanation] | None, Meta(description="By objective; where explain asks for it.")
+    ] = None
 
 
 class Excluded(msgspec.Struct, frozen=True):
@@ -107,7 +131,7 @@ class Excluded(msgspec.Struct, frozen=True):
     reason: Reason
 
 
-class RankResponse(msgspec.Struct, frozen=True):
+class RankResponse(msgspec.Struct, frozen=True, omit_defaults=True):
     """The ranking, best first, and what made it."""
 
     request_id: str
@@ -116,6 +140,10 @@ class RankResponse(msgspec.Struct, frozen=True):
     served_by: Tier
     items: list[RankedItem]
     excluded: list[Excluded]
+    comparison: Annotated[
+        dict[str, Explanation] | None,
+        Meta(description="The first post of compare less the second, by objective."),
+    ] = None
 
 
 class PredictRow(Body):

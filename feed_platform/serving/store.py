@@ -49,8 +49,11 @@ class Model:
 
     def probabilities(self, matrix: Floats) -> dict[str, npt.NDArray[np.float64]]:
         """Calibrated probabilities of each objective for the snapshot's feature rows."""
-        own = matrix if self.columns is None else np.ascontiguousarray(matrix[:, self.columns])
-        return self.bundle.probabilities(own)
+        return self.bundle.probabilities(self.own(matrix))
+
+    def own(self, matrix: Floats) -> Floats:
+        """The model's features of the snapshot's feature rows."""
+        return matrix if self.columns is None else np.ascontiguousarray(matrix[:, self.columns])
 
 
 @dataclass(frozen=True)

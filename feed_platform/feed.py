@@ -252,6 +252,18 @@ class Serving(Part):
     moderation: Moderation = Moderation()
 
 
+Segment = Literal["user", "author", "topic", "user_topic", "user_author"]
+
+
+class Ranker(Part):
+    """How models are made from this feed's examples: docs/ranker.md."""
+
+    segment: Segment = Field("user_topic", description="Whose counters the baseline segment looks at.")
+    monotone: dict[str, Literal[-1, 1]] = Field(
+        {}, description="The direction in which a feature may move the ranker's probabilities."
+    )
+
+
 class Feed(Part):
     """What one feed is: owners, start, clock, event types, objectives, label window."""
 
@@ -267,6 +279,7 @@ class Feed(Part):
     attributes: Attributes = Attributes()
     promotion: Promotion = Promotion()
     serving: Serving = Serving()
+    ranker: Ranker = Ranker()
     sources: tuple[Source, ...] = ()
 
     @field_validator("objectives")

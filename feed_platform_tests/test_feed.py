@@ -37,6 +37,8 @@ def test_what_is_not_wanted_weighs_less_than_nothing(tmp_path: Path) -> None:
         ('objectives = [{event = "like"}, {event = "like"}]', "objectives: 'like' is there twice"),
         ('objectives = [{event = "like", weight = nan}]', r"objectives\.0\.weight: .*finite"),
         (f"{LIKE_AND_HIDE}[promotion.budgets]\ntrees = 1", "promotion.budgets.trees is 1 for 2 objectives"),
+        ("[ranker.monotone]\npost_ctr_28d = 2", r"ranker\.monotone\.post_ctr_28d: "),
+        ('ranker.segment = "country"', r"ranker\.segment: .*'user_topic'"),
         ("label_window_seconds = 0", "label_window_seconds: "),
     ],
 )

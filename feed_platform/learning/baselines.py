@@ -12,6 +12,7 @@ from feed_platform.learning.scorers import (
     Matrix,
     Popularity,
     Scorer,
+    Segment,
     signed_log,
     standardise,
 )
@@ -36,6 +37,20 @@ def fit_popularity(train: Part, event: str) -> Scorer:
         return overall
     columns = [train.features.index(f"post_{name}_{window}") for name in (counter, "impressions")]
     return Popularity(columns[0], columns[1], overall.rate, STRENGTH)
+
+
+def fit_segment(train: Part, event: str, group: str) -> Scorer:
+    """An entity group's rate over its longest window, drawn to the post's as by 20 impressions.
+
+    With `user_topic` that is the user's rate in the post's topic. Events without a counter get the overall
+    rate.
+    """
+    post, counter = fit_popularity(train, event), measure_of(event)
+    if not isinstance(post, Popularity):
+        return post
+    window = longest_window(group)
+    columns = [train.features.index(f"{group}_{name}_{window}") for name in (counter, "impressions")]
+    return Segment(columns[0], columns[1], STRENGTH, post)
 
 
 def fit_logistic(train: Part, validation: Part, event: str) -> Logistic:

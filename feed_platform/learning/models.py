@@ -1,28 +1,35 @@
 """From a data set to bundles: every kind of model, calibrated, and which one is best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from feed_platform.feed import Feed, FeedError
 from feed_platform.learning import calibration
-from feed_platform.learning.baselines import fit_constant, fit_logistic, fit_popularity, log_loss
+from feed_platform.learning.baselines import (
+    fit_constant,
+    fit_logistic,
+    fit_popularity,
+    fit_segment,
+    log_loss,
+)
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.dataset import Dataset, Part
-from feed_platform.learning.ranker import RankerConfig, check_overfit, fit_ranker, obstacle
+from feed_platform.learning.ranker import RankerConfig, check_overfit, fit_ranker, obstacle, scoped
 from feed_platform.learning.scorers import Boosted, Constant, Matrix, Scorer
 
 SELF_TEST_ROWS = 8
-BASELINES = ("constant", "popularity", "logistic")
+BASELINES = ("constant", "popularity", "segment", "logistic")
 RANKER = "xgboost"
 
-Fit = Callable[[Dataset, str, RankerConfig], Scorer]
+Fit = Callable[[Dataset, str, RankerConfig, Feed], Scorer]
 FITS: dict[str, Fit] = {
-    "constant": lambda data, event, config: fit_constant(data.train, event),
-    "popularity": lambda data, event, config: fit_popularity(data.train, event),
-    "logistic": lambda data, event, config: fit_logistic(data.train, data.validation, event),
-    RANKER: lambda data, event, config: fit_ranker(data.train, data.validation, event, config),
+    "constant": lambda data, event, config, feed: fit_constant(data.train, event),
+    "popularity": lambda data, event, config, feed: fit_popularity(data.train, event),
+    "segment": lambda data, event, config, feed: fit_segment(data.train, event, feed.ranker.segment),
+    "logistic": lambda data, event, config, feed: fit_logistic(data.train, data.validation, event),
+    RANKER: lambda data, event, config, feed: fit_ranker(data.train, data.validation, event, config),
 }
 
 
@@ -62,24 +69,35 @@ class Trained:
 def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     """Fit baselines and ranker, calibrate them, measure them on validation.
 
+    Whether the ranker can learn a small set by heart is asked before anything long begins. The objectives
+    share the budget of trees: `scoped` says how.
+
     An objective without enough examples of both classes gets the overall rate in every
     model; if that is so for all of them, there is no linear model and no ranker.
 
     Raises:
-        FeedError: a part of the split is empty, or the ranker can't learn a small set by heart.
+        FeedError: a part of the split is empty, the ranker can't learn a small set by heart, or `feed.toml`
+            gives a direction to something that is no feature.
     """
     _check_parts(data)
     events = [objective.event for objective in feed.objectives]
     obstacles = {event: why for event in events if (why := obstacle(data.train, event))}
     able = [event for event in events if event not in obstacles]
+    within = scoped(config, feed, data.features)
+    overfit = {event: check_overfit(data.train, event) for event in able}
     kinds = FITS if able else BASELINES[:1]
-    bundles = {kind: _fit_bundle(kind, data, feed, config, able) for kind in kinds}
-    return Trained(
-        bundles,
-        {kind: validation_loss(bundle, data.validation) for kind, bundle in bundles.items()},
-        {event: check_overfit(data.train, event) for event in able},
-        tuple(filter(None, (data.split.note, *obstacles.values()))),
+    bundles = {kind: _fit_bundle(kind, data, feed, within, able) for kind in kinds}
+    losses = {kind: validation_loss(bundle, data.validation) for kind, bundle in bundles.items()}
+    trained = Trained(bundles, losses, overfit, tuple(filter(None, (data.split.note, *obstacles.values()))))
+    return replace(
+        trained, notes=(*trained.notes, *_stopped_by_budget(trained, config.rounds, within.rounds))
     )
+
+
+def _stopped_by_budget(trained: Trained, asked: int, most: int) -> Iterator[str]:
+    for event, rounds in trained.rounds().items():
+        if rounds == most < asked:
+            yield f"The budget of trees ended the boosting for {event} after {rounds} of {asked} rounds."
 
 
 def validation_loss(bundle: Bundle, part: Part) -> float:
@@ -92,7 +110,7 @@ def _fit_bundle(kind: str, data: Dataset, feed: Feed, config: RankerConfig, able
     heads = []
     for objective in feed.objectives:
         fit = FITS[kind] if objective.event in able else FITS["constant"]
-        scorer = fit(data, objective.event, config)
+        scorer = fit(data, objective.event, config, feed)
         head = Head(objective.event, objective.weight, scorer, calibration.Identity())
         heads.append(_calibrated(head, data.calibration))
     return Bundle.build(

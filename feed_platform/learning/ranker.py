@@ -1,11 +1,12 @@
 """The ranker: one XGBoost model per objective, and the check that it can learn at all."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from feed_platform.feed import FeedError
+from feed_platform.feed import Feed, FeedError, nearest
 from feed_platform.learning.baselines import log_loss
 from feed_platform.learning.dataset import Labels, Part
 from feed_platform.learning.scorers import Boosted, Matrix
@@ -31,6 +32,29 @@ class RankerConfig(BaseModel):
     row_share: float = Field(0.8, gt=0, le=1, description="Share of rows that each tree sees.")
     column_share: float = Field(0.5, gt=0, le=1, description="Share of features that each tree sees.")
     seed: int = Field(7, ge=0, description="Same data and seed, same model, byte by byte.")
+    monotone: dict[str, int] = Field(
+        {}, description="1 or -1 by feature, beside those of feed.toml, which go first."
+    )
+
+
+def scoped(config: RankerConfig, feed: Feed, features: Sequence[str]) -> RankerConfig:
+    """The configuration within what `feed.toml` declares: its directions, and its budget of trees.
+
+    Each objective may have as many trees as any other: a budget shared by need would give an objective
+    another model when the one beside it changes.
+
+    Raises:
+        FeedError: a direction is declared for something that is no feature.
+    """
+    monotone = {**config.monotone, **feed.ranker.monotone}
+    for name in monotone:
+        if name not in features:
+            raise FeedError(
+                f"feed.toml: ranker.monotone: {name!r} is no feature{nearest(name, features)} "
+                "(feed features lists them)"
+            )
+    rounds = min(config.rounds, feed.promotion.budgets.trees // len(feed.objectives))
+    return config.model_copy(update={"rounds": rounds, "monotone": dict(sorted(monotone.items()))})
 
 
 def obstacle(train: Part, event: str) -> str | None:
@@ -108,6 +132,7 @@ def _parameters(config: RankerConfig) -> dict[str, Any]:
         "colsample_bytree": config.column_share,
         "seed": config.seed,
         "nthread": THREADS,
+        **({"monotone_constraints": config.monotone} if config.monotone else {}),
     }
 
 

@@ -64,7 +64,7 @@ class Popularity:
 
     def raw(self, matrix: Matrix) -> Vector:
         """The smoothed rate; `rate` where nothing is known. Late impressions can't lift it above 1."""
-        events, impressions = np.nan_to_num(matrix[:, [self.events, self.impressions]].astype(np.float64)).T
+        events, impressions = _counts(matrix, self.events, self.impressions)
         return np.minimum((events + self.strength * self.rate) / (impressions + self.strength), 1.0)
 
     def dumps(self) -> bytes:
@@ -75,6 +75,38 @@ class Popularity:
     def loads(cls, data: bytes) -> "Popularity":
         """Read what `dumps` wrote."""
         return cls(**json.loads(data))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment's rate, drawn to the post's: (events + strength * post rate) / (impressions + strength).
+
+    `events` and `impressions` are the numbers of the columns that count within the segment.
+    """
+
+    kind: ClassVar[str] = "segment"
+    suffix: ClassVar[str] = ".json"
+    events: int
+    impressions: int
+    strength: float
+    post: Popularity
+
+    def raw(self, matrix: Matrix) -> Vector:
+        """The smoothed rate; the post's where nothing is known of the segment."""
+        events, impressions = _counts(matrix, self.events, self.impressions)
+        return np.minimum(
+            (events + self.strength * self.post.raw(matrix)) / (impressions + self.strength), 1.0
+        )
+
+    def dumps(self) -> bytes:
+        """Columns and strengths as JSON."""
+        return _json(asdict(self))
+
+    @classmethod
+    def loads(cls, data: bytes) -> "Segment":
+        """Read what `dumps` wrote."""
+        read = json.loads(data)
+        return cls(**{**read, "post": Popularity(**read["post"])})
 
 
 @dataclass(frozen=True)
@@ -139,8 +171,8 @@ class Boosted:
         return cls(data)
 
 
-KINDS: dict[str, type[Constant | Popularity | Logistic | Boosted]] = {
-    kind.kind: kind for kind in (Constant, Popularity, Logistic, Boosted)
+KINDS: dict[str, type[Constant | Popularity | Segment | Logistic | Boosted]] = {
+    kind.kind: kind for kind in (Constant, Popularity, Segment, Logistic, Boosted)
 }
 
 
@@ -153,6 +185,11 @@ def signed_log(matrix: Matrix) -> Vector:
 def standardise(matrix: Matrix, mean: Vector, scale: Vector) -> Vector:
     """(signed log - mean) / scale; missing becomes 0, the mean."""
     return np.nan_to_num((signed_log(matrix) - mean) / scale, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _counts(matrix: Matrix, *columns: int) -> Vector:
+    """Some columns of counts, (columns, n); nothing counted where nothing is known."""
+    return np.nan_to_num(matrix[:, columns].astype(np.float64)).T
 
 
 def _json(data: dict[str, object]) -> bytes:

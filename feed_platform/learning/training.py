@@ -12,7 +12,7 @@ from feed_platform.learning.dataset import Dataset, load_dataset
 from feed_platform.learning.examples import TABLE
 from feed_platform.learning.models import RANKER, Trained, fit_all
 from feed_platform.learning.plots import importance_figure, reliability_figure
-from feed_platform.learning.ranker import RankerConfig, importance
+from feed_platform.learning.ranker import RankerConfig, importance, scoped
 from feed_platform.learning.record import TAG, TrainingRecord
 from feed_platform.learning.registry import BUNDLES, ModelVersion
 from feed_platform.learning.scorers import Boosted
@@ -43,7 +43,7 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
     with Lake.of(settings).read() as con:
         data = load_dataset(con, feed)
     with tracked_run(settings, launch) as run_id:
-        _log_inputs(settings, data, config)
+        _log_inputs(settings, data, scoped(config, feed, data.features))
         trained = fit_all(data, feed, config)
         _log_results(trained, data)
         return Outcome(_nominate(settings, run_id, trained), trained, data)

@@ -51,7 +51,9 @@ def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
     assert not re.search(r"<script|<link|<img|\bsrc=|@import|url\((?!#)", page)
     assert page.count("<svg") == len(re.findall(r"</svg>", page)) >= 4
     numbers = evaluations(shared).filter(model_version=done.found[0].version.version, slice="all")
-    assert {"constant", "popularity", "logistic", "xgboost", "bayes", "as_shown"} == set(numbers["model"])
+    assert {"constant", "popularity", "segment", "logistic", "xgboost", "bayes", "as_shown"} == set(
+        numbers["model"]
+    )
     assert set(numbers.filter(model="as_shown")["metric"]) > {"mrr", "ndcg_at_5", "hit_rate_at_1"}
     losses = dict(numbers.filter(metric="log_loss").select("model", "value").iter_rows())
     assert losses["bayes"] < min(losses["logistic"], losses["xgboost"]) < losses["constant"]

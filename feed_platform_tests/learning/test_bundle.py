@@ -9,7 +9,7 @@ import xgboost
 from feed_platform.feed import FeedError
 from feed_platform.learning import calibration
 from feed_platform.learning.bundle import MANIFEST, Bundle, Head
-from feed_platform.learning.scorers import Boosted, Constant, Logistic, Popularity, Scorer
+from feed_platform.learning.scorers import Boosted, Constant, Logistic, Popularity, Scorer, Segment
 
 
 def boosted(seed: int = 1) -> Boosted:
@@ -23,6 +23,7 @@ def boosted(seed: int = 1) -> Boosted:
 SCORERS: list[Scorer] = [
     Constant(0.2),
     Popularity(0, 1, rate=0.1, strength=20.0),
+    Segment(0, 1, 20.0, Popularity(0, 1, rate=0.1, strength=20.0)),
     Logistic((0.5, -1.0, 0.0), -2.0, (0.0, 1.0, 2.0), (1.0, 2.0, 1.0)),
     boosted(),
 ]

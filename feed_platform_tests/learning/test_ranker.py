@@ -5,9 +5,16 @@ import polars as pl
 import pytest
 
 from feed_platform.features.catalogue import feature_names
-from feed_platform.feed import FeedError
+from feed_platform.feed import Budgets, FeedError, Objective, Ranker
 from feed_platform.learning.dataset import Part
-from feed_platform.learning.ranker import RankerConfig, check_overfit, fit_ranker, importance, obstacle
+from feed_platform.learning.ranker import (
+    RankerConfig,
+    check_overfit,
+    fit_ranker,
+    importance,
+    obstacle,
+    scoped,
+)
 from feed_platform_tests.learning.synthetic import FEED, synthetic_frame
 
 FEATURES = feature_names(FEED)
@@ -43,6 +50,29 @@ def test_lower_positions_are_clicked_less(halves: tuple[Part, Part]) -> None:
         rows[:, FEATURES.index("position")] = position
         means.append(model.raw(rows).mean())
     assert means[0] > means[1] > means[2]
+
+
+def test_a_declared_direction_holds_everywhere(halves: tuple[Part, Part]) -> None:
+    config = CONFIG.model_copy(update={"monotone": {"post_ctr_28d": -1}})
+    model, rows = fit_ranker(*halves, "click", config), halves[1].matrix[:200].copy()
+    answers = []
+    for rate in (0.0, 0.1, 0.2, 0.4):
+        rows[:, FEATURES.index("post_ctr_28d")] = rate
+        answers.append(model.raw(rows))
+    assert (np.diff(answers, axis=0) <= 0).all()
+
+
+def test_feed_toml_bounds_the_configuration() -> None:
+    two = (Objective(event="click"), Objective(event="like"))
+    budget = FEED.promotion.model_copy(update={"budgets": Budgets(trees=61)})
+    feed = FEED.model_copy(
+        update={"objectives": two, "promotion": budget, "ranker": Ranker(monotone={"position": -1})}
+    )
+    within = scoped(CONFIG, feed, FEATURES)
+    assert (within.rounds, within.monotone) == (30, {"position": -1})
+    wrong = FEED.model_copy(update={"ranker": Ranker(monotone={"post_ctr_28": 1})})
+    with pytest.raises(FeedError, match=r"monotone: 'post_ctr_28' is no feature, did you mean"):
+        scoped(CONFIG, wrong, FEATURES)
 
 
 def test_sound_features_can_be_learned_by_heart(halves: tuple[Part, Part]) -> None:

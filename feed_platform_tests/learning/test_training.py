@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from feed_platform.features.catalogue import feature_names
-from feed_platform.feed import FeedError, Objective
+from feed_platform.feed import Budgets, FeedError, Objective
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.ranker import RankerConfig
@@ -49,7 +49,7 @@ def test_the_candidate_is_exported_as_it_was_trained(shared: Settings, outcome: 
 
 def test_models_beat_the_rate_and_the_reason_says_by_what(outcome: Outcome) -> None:
     trained = outcome.trained
-    assert set(trained.bundles) == {"constant", "popularity", "logistic", "xgboost"}
+    assert set(trained.bundles) == {"constant", "popularity", "segment", "logistic", "xgboost"}
     assert trained.losses["xgboost"] < 0.8 * trained.losses["constant"]
     assert trained.best in trained.reason
     assert f"{trained.losses['constant']:.5f}" in trained.reason
@@ -102,6 +102,15 @@ def test_an_objective_without_events_does_not_stop_the_others(home: Settings) ->
     outcome = train(home, both, CONFIG, Launch("run-1", "train"))
     kinds = [head.scorer.kind for head in outcome.trained.bundles["xgboost"].heads]
     assert kinds == ["xgboost", "constant"]
+
+
+def test_the_budget_of_trees_is_kept_and_said(home: Settings) -> None:
+    budget = FEED.promotion.model_copy(update={"budgets": Budgets(trees=5)})
+    fill_lake(home, synthetic_frame(2_000))
+    outcome = train(home, FEED.model_copy(update={"promotion": budget}), CONFIG, Launch("run-1", "train"))
+    assert outcome.trained.rounds() == {"click": 5}
+    assert "ended the boosting for click after 5 of 60 rounds" in outcome.trained.notes[-1]
+    assert registry.client(home).get_run(outcome.candidate.run_id).data.params["rounds"] == "5"
 
 
 def test_a_failed_training_is_marked_and_moves_no_alias(home: Settings) -> None:

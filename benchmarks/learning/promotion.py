@@ -2,15 +2,16 @@
 
 The two models of a pair are trained on the same rows; one is taken for the champion, the other for the
 candidate. None deserves to pass as a change; as a refresh all do. A model trained on the same rows with
-shuffled labels must be refused.
+shuffled labels must be refused. Every model meets every other one unless `--chain` lets it meet only the
+next: fewer trainings for as many pairs, and pairs that share models.
 """
 
 import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 
 import numpy as np
 import polars as pl
@@ -28,63 +29,68 @@ from feed_platform.promotion.contest import Claim, Contest, Side
 
 RULES = Promotion(slices=())
 EVENT = "click"
-HEADER = "     rows  pairs change passed refresh passed seeds sd / gain error / gain  shuffled   time"
+HEADER = "     rows models  pairs change passed refresh passed seeds sd / gain error / gain  shuffled   time"
 CLAIMS: tuple[Claim, ...] = ("change", "refresh")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One pair: the claims that passed, the difference and its standard error as shares of the gain."""
+
+    passed: tuple[Claim, ...]
+    gap: float
+    error: float
 
 
 def main() -> None:
     """Print, for each size, how many pairs passed each claim."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.promotion", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[30_000, 1_000_000])
-    parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--models", type=int, default=15, help="Seeds; 15 make 105 pairs.")
     parser.add_argument("--rate", type=float, default=0.037, help="Click rate.")
     parser.add_argument("--rounds", type=int, default=RankerConfig().rounds, help="Most trees.")
-    parser.add_argument("--chain", action="store_true", help="Each model in two pairs: half the training.")
+    parser.add_argument("--chain", action="store_true", help="Each model meets only the next.")
     options = parser.parse_args()
     sys.stdout.write(HEADER + "\n")
     for rows in options.rows:
         data = make_log(rows, options.rate, seed=11)
         config = RankerConfig(rounds=options.rounds)
-        sys.stdout.write(line(data, options.pairs, config, options.chain) + "\n")
+        sys.stdout.write(line(data, options.models, config, options.chain) + "\n")
         sys.stdout.flush()
 
 
-def line(data: Dataset, pairs: int, config: RankerConfig, chain: bool) -> str:
+def line(data: Dataset, models: int, config: RankerConfig, chain: bool) -> str:
     """One size: its pairs judged under both claims, and the shuffled log's verdict."""
     began = time.monotonic()
+    sides = [_fitted(data, config.model_copy(update={"seed": seed})) for seed in range(models)]
     constant = _constant(data)
-    passed: Counter[str] = Counter()
-    gaps, errors = [], []
-    for champion, candidate in _pairs(data, pairs, config, chain):
-        for claim in CLAIMS:
-            contest = Contest(claim, data, data.split.test.start, data.test, candidate, champion, constant)
-            found = {one.name: one for one in looks.comparisons(contest, RULES)}
-            passed[claim] += all(one.outcome == "pass" for one in found.values())
-        gain = float(np.mean(contest.losses(constant) - contest.losses(champion)))
-        gaps.append(np.mean(contest.losses(candidate) - contest.losses(champion)) / gain)
-        claimed = found[looks.CLAIM].gap
-        assert claimed is not None
-        errors.append(claimed.error / gain)
+    pairs = list(pairwise(sides) if chain else combinations(sides, 2))
+    judged = [_judged(data, champion, candidate, constant) for champion, candidate in pairs]
+    passed = Counter(claim for one in judged for claim in one.passed)
     shown = " ".join(f"{passed[claim]:14}" for claim in CLAIMS)
-    figures = f"{np.std(gaps):15.4f} {np.mean(errors):13.4f}"
-    seconds = f"{time.monotonic() - began:6.0f} s"
-    return f"{len(data.frame):9,} {pairs:6} {shown} {figures} {_shuffled(data, config):>9} {seconds}"
+    spread, error = np.std([one.gap for one in judged]), np.mean([one.error for one in judged])
+    figures = f"{spread:15.4f} {error:13.4f} {_shuffled(data, config):>9}"
+    return (
+        f"{len(data.frame):9,} {models:6} {len(pairs):6} {shown} {figures} {time.monotonic() - began:6.0f} s"
+    )
 
 
-def _pairs(data: Dataset, pairs: int, config: RankerConfig, chain: bool) -> Iterator[tuple[Side, Side]]:
-    """Models that differ in their seed, two by two; in a chain each is the next one's champion."""
-    before: Side | None = None
-    for seed in range(pairs + 1 if chain else 2 * pairs):
-        side = _fitted(data, config.model_copy(update={"seed": seed}))
-        if before is not None:
-            yield before, side
-        before = side if chain or before is None else None
+def _judged(data: Dataset, champion: Side, candidate: Side, constant: Side) -> Judged:
+    passed = []
+    for claim in CLAIMS:
+        contest = Contest(claim, data, data.split.test.start, data.test, candidate, champion, constant)
+        found = {one.name: one for one in looks.comparisons(contest, RULES)}
+        passed += [claim] if all(one.outcome == "pass" for one in found.values()) else []
+    gain = float(np.mean(contest.losses(constant) - contest.losses(champion)))
+    gap = float(np.mean(contest.losses(candidate) - contest.losses(champion)))
+    claimed = found[looks.CLAIM].gap
+    assert claimed is not None
+    return Judged(tuple(passed), gap / gain, claimed.error / gain)
 
 
 def _fitted(data: Dataset, config: RankerConfig) -> Side:
     booster = fit_ranker(data.train, data.validation, EVENT, config)
-    raw = booster.raw(data.calibration.matrix)
-    fitted = calibration.fit(raw, data.calibration.label(EVENT))
+    fitted = calibration.fit(booster.raw(data.calibration.matrix), data.calibration.label(EVENT))
     return _side(data, Head(EVENT, 1.0, booster, fitted), "xgboost")
 
 

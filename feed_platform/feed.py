@@ -213,6 +213,12 @@ class Promotion(Part):
     feature_auc: float = Field(
         0.85, gt=0.5, le=1, description="A single feature that ranks this well by itself is taken for a leak."
     )
+    off_policy: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="What a model may earn less than the log's policy, where the log can tell.",
+    )
     slices: tuple[SliceFloor, ...] = SLICES
     budgets: Budgets = Budgets()
 

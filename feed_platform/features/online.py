@@ -92,6 +92,14 @@ class OnlineSnapshot:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
         return cls(manifest, arrays)
 
+    @classmethod
+    def current(cls, settings: Settings) -> "OnlineSnapshot | None":
+        """The home's newest snapshot, be it active yet or not; None before the first."""
+        pointer = settings.online / "current.json"
+        if not pointer.exists():
+            return None
+        return cls.open(settings.online / json.loads(pointer.read_text())["snapshot"])
+
     def matrix(
         self,
         user_ids: Sequence[str | None],

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from feed_platform.evaluation.bootstrap import Resampled, Scored, difference, resample
-from feed_platform.evaluation.off_policy.publish import TABLE
 from feed_platform.features.differences import stored_differences
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
@@ -13,7 +12,7 @@ from feed_platform.learning import registry
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
-from feed_platform.promotion import cost, ledger, looks
+from feed_platform.promotion import cost, ledger, log_value, looks
 from feed_platform.promotion.contest import Contest, Side, enter
 from feed_platform.promotion.evidence import Evidence, Row
 from feed_platform.promotion.finding import Finding
@@ -31,7 +30,11 @@ def judge(settings: Settings, feed: Feed, candidate: ModelVersion, champion: Mod
             wrong, or the bundle can't score.
     """
     lake, contest = Lake.of(settings), enter(settings, candidate, champion)
-    findings = tuple(_look(settings, feed, contest))
+    with lake.read() as con:
+        mine = log_value.told(con, candidate.version)
+        theirs = log_value.told(con, champion.version) if champion else []
+    value = log_value.look(mine, theirs, feed.promotion)
+    findings = tuple(_look(settings, feed, contest, value))
     record = TrainingRecord.of(registry.client(settings), candidate.run_id)
     start, end = contest.start, record.split.test.end
     return Evidence(
@@ -51,11 +54,11 @@ def judge(settings: Settings, feed: Feed, candidate: ModelVersion, champion: Mod
         code_version=contest.candidate.bundle.code_version,
         judged_at=datetime.now(UTC).replace(tzinfo=None),
         notes=contest.notes,
-        off_policy=_off_policy(lake, candidate),
+        off_policy=tuple(one.sentence for one in mine),
     )
 
 
-def _look(settings: Settings, feed: Feed, contest: Contest) -> list[Finding]:
+def _look(settings: Settings, feed: Feed, contest: Contest, value: Finding) -> list[Finding]:
     """All findings, the decisive ones first; without rows there is only that to say."""
     fitness = looks.data(contest)
     if not len(contest.test):
@@ -68,20 +71,14 @@ def _look(settings: Settings, feed: Feed, contest: Contest) -> list[Finding]:
         leaked,
         looks.single_features(contest, feed.promotion),
         fitness,
-        *cost.within(cost.measure(contest.candidate.bundle, settings.models), feed.promotion.budgets),
+        value,
+        *cost.within(_cost(settings, contest), feed.promotion.budgets),
     ]
 
 
-def _off_policy(lake: Lake, candidate: ModelVersion) -> tuple[str, ...]:
-    """What the candidate would have earned as the log's policy, in the report's sentences."""
-    with lake.read() as con:
-        if not ledger.has_table(con, TABLE):
-            return ()
-        rows = con.execute(
-            f"select distinct target, sentence from {TABLE} where model_version = ? order by target",
-            [candidate.version],
-        ).fetchall()
-    return tuple(sentence for _, sentence in rows)
+def _cost(settings: Settings, contest: Contest) -> cost.Cost:
+    people = contest.test.frame["user_id"].drop_nulls().unique(maintain_order=True).head(cost.PEOPLE)
+    return cost.measure(contest.candidate.bundle, settings, people.to_list())
 
 
 def _metrics(contest: Contest) -> list[Row]:

@@ -6,12 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from feed_platform.evaluation.bootstrap import Measure
+from feed_platform.evaluation.off_policy.publish import COLUMNS, TABLE
 from feed_platform.features.differences import Differences
 from feed_platform.feed import Budgets, FeedError, SliceFloor
+from feed_platform.lake import Lake
 from feed_platform.learning.models import fit_all
 from feed_platform.learning.ranker import RankerConfig
-from feed_platform.promotion import cost, looks
+from feed_platform.promotion import cost, log_value, looks
 from feed_platform.promotion.finding import Finding, verdict_of
+from feed_platform.promotion.log_value import Told
 from feed_platform.settings import Settings
 from feed_platform_tests.learning.synthetic import FEED, synthetic_frame
 from feed_platform_tests.promotion.contests import (
@@ -23,6 +27,7 @@ from feed_platform_tests.promotion.contests import (
     trained,
     with_answers,
 )
+from feed_platform_tests.serving import samples
 
 ART = SliceFloor(name="art lovers", where="topic = 'art'")
 
@@ -125,8 +130,62 @@ def test_data_that_cannot_judge_say_why() -> None:
 
 
 def test_a_bundle_s_cost_is_measured_in_a_process_and_held_to_its_budget(home: Settings) -> None:
-    found = cost.measure(trained()[1]["xgboost"], home.models)
+    found = cost.measure(trained()[1]["xgboost"], home)
+    assert not found.served and "no snapshot" in cost.within(found, Budgets())[0].sentence
     assert 0 < found.p50_ms <= found.p95_ms and 0 < found.memory_mb < 500 and 1 < found.trees <= 40
     tight = Budgets(latency_ms=found.p95_ms / 2, trees=1)
     outcomes = {one.name: one.outcome for one in cost.within(found, tight)}
     assert outcomes == {"latency": "fail", "memory": "pass", "trees": "fail"}
+
+
+def test_where_there_is_a_snapshot_requests_are_answered_as_by_a_replica(home: Settings) -> None:
+    samples.fill(home)
+    found = cost.measure(samples.make_bundle(3), home, ["u1", "u2"])
+    assert found.served and 0 < found.p50_ms <= found.p95_ms
+    assert "on the home's online snapshot" in cost.within(found, Budgets())[0].sentence
+    lacking = trained()[1]["constant"]
+    other = replace(lacking, features=("no_such_feature",), rows=lacking.rows[:, :1])
+    unfit = type(other).build(
+        **{
+            name: getattr(other, name)
+            for name in ("kind", "features", "heads", "lake_version", "reference", "rows")
+        }
+    )
+    with pytest.raises(FeedError, match="lacks the model's feature no_such_feature"):
+        cost.measure(unfit, home)
+
+
+def told(target: str, gain: tuple[float, float, float], verdict: str = "available") -> Told:
+    return Told(f"xgboost, {target}", verdict, "said.", Measure(1.0, 0.9, 1.1, 900), Measure(*gain, 900))
+
+
+def test_a_model_that_would_have_earned_less_fails_and_one_that_nobody_can_value_is_let_by() -> None:
+    worse, unsure, fine = (-0.5, -0.7, -0.2), (-0.2, -0.5, 0.1), (-0.05, -0.5, 0.4)
+    for gain, outcome in ((worse, "fail"), (unsure, "inconclusive"), (fine, "pass")):
+        assert log_value.look([told("exploring", gain)], [], RULES).outcome == outcome
+    alike = [told("exploring", worse)]
+    assert log_value.look(alike, alike, RULES).outcome == "pass", "exploring costs the champion as much"
+    assert log_value.look(alike, [told("exploring less", worse)], RULES).outcome == "fail"
+    few = log_value.look([told("exploring", worse, "inconclusive")], [], RULES)
+    assert few.outcome == "not available" and "nor against it" in few.sentence
+    assert verdict_of([few]) == "pass"
+
+
+def test_the_greediest_policy_that_the_log_can_value_counts(home: Settings) -> None:
+    numbers = ((told("all but greedy", (9, 9, 9), "refused")), told("exploring less", (0.1, 0, 0.2)))
+    columns = "model_version, target, verdict, sentence, metric, value, low, high, n"
+    with Lake.of(home).write("answers") as con:
+        con.execute(f"create table {TABLE} ({COLUMNS})")
+        for one in (told("exploring", (-0.9, -0.9, -0.9)), *numbers):
+            for metric in ("observed", "gain"):
+                measure = getattr(one, metric)
+                row = ["5", one.target, one.verdict, "said.", metric, *vars(measure).values()]
+                con.execute(f"insert into {TABLE} ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with Lake.of(home).read() as con:
+        found = log_value.told(con, "5")
+    assert [one.target.partition(", ")[2] for one in found] == [
+        "all but greedy",
+        "exploring less",
+        "exploring",
+    ]
+    assert "exploring less" in log_value.look(found, [], RULES).sentence

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     )
     ingress: Literal["haproxy", "proxy"] = Field("haproxy", description="Ray Serve's ingress.")
     replicas: int = Field(1, ge=1, le=16, description="Replicas of the ranking service.")
+    deadline_ms: int = Field(
+        1_000, ge=1, le=60_000, description="What an answer may take: slow models give way to cheaper tiers."
+    )
     impressions: Literal["reported", "served"] = Field(
         "reported",
         description="`served` counts the first `limit` items of an answer as shown.",

@@ -38,6 +38,8 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Context = Mapping[str, Any]
 KEPT = 3
+SELF_TEST = "self_test"
+TESTED_POSTS = 4
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,10 @@ class OnlineSnapshot:
             self._arrays["posts.removed_at"][self._posts.rows(keys(post_ids))] <= np.datetime64(at)
         )
 
+    def first_posts(self, count: int) -> list[str]:
+        """The first known posts by key, removed or not."""
+        return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][1 : count + 1]]
+
     @cached_property
     def posts(self) -> list[str]:
         """The ids of all known posts that weren't removed, by key."""
@@ -238,18 +244,35 @@ def current_snapshot(settings: Settings) -> Path | None:
 def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) -> dict[str, Any]:
     columns = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
     names = feature_names(feed)
-    schema = json.dumps([names, {name: column["dtype"] for name, column in columns.items()}])
-    return {
+    schema = schema_text(names, {name: array.dtype.str for name, array in arrays.items()})
+    manifest = {
         "as_of": as_of.isoformat(),
         "lake_version": lake_version,
         "schema_hash": content_hash(schema, {}),
-        "content_hash": content_hash(f"{as_of.isoformat()} {schema}", arrays),
+        "content_hash": content_hash(content_text(as_of.isoformat(), schema), arrays),
         "names": names,
         "popularity": popularity_name(feed),
         "popular_for": feed.objectives[0].event,
         "attributes": feed.attributes.model_dump(mode="json"),
         "columns": columns,
     }
+    return {**manifest, SELF_TEST: self_test(OnlineSnapshot(manifest, arrays))}
+
+
+def schema_text(names: Sequence[str], dtypes: Mapping[str, str]) -> str:
+    """What a snapshot's arrays are, in one line: its hash is the schema's."""
+    return json.dumps([names, dtypes])
+
+
+def content_text(as_of: str, schema: str) -> str:
+    """What the content's hash covers besides the arrays."""
+    return f"{as_of} {schema}"
+
+
+def self_test(snapshot: OnlineSnapshot) -> list[list[float | None]]:
+    """A few feature rows of a new person, each value rounded; missing is None."""
+    matrix = snapshot.matrix([None], snapshot.first_posts(TESTED_POSTS), np.datetime64(snapshot.as_of), 1)
+    return [[None if np.isnan(cell) else round(float(cell), 3) for cell in row] for row in matrix]
 
 
 def _write(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> None:

@@ -14,7 +14,7 @@ from feed_platform.serving import operations, pages, records
 from feed_platform.serving.backend import RETRY, Backend
 from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
-from feed_platform.serving.guard import Guard, read_body
+from feed_platform.serving.guard import BEGAN, Guard, read_body
 from feed_platform.serving.problems import Problem, parse
 from feed_platform.serving.ranking import rank
 from feed_platform.serving.schemas import (
@@ -76,13 +76,17 @@ class Routes:
     async def rank(self, http: Request) -> Response:
         """Rank candidates and log the answer."""
         backend = self._backend
+        began = http.scope[BEGAN]
         request = parse(await read_body(http), _RANK)
+        backend.refuse_if_late(began)
         at = backend.instant(request.requested_at, "/requested_at")
         if found := faults(request, backend.feed.attributes, backend.feed.serving.moderation):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", found)
         request_id = request.request_id or records.new_id()
         loaded, serving = backend.store.loaded, backend.feed.serving
-        ranking = rank(request, request_id, at, loaded, backend.count_tier_failure, serving)
+        ranking = rank(
+            request, request_id, at, loaded, backend.count_tier_failure, serving, backend.pace.due(began)
+        )
         backend.metrics.served.labels(ranking.scored.served_by).inc()
         backend.log(ranking)
         return _json(ranking.response())
@@ -91,6 +95,7 @@ class Routes:
         """Probabilities for rows of person, post, moment and position."""
         backend = self._backend
         rows = parse(await read_body(http), _PREDICT).rows
+        backend.refuse_if_late(http.scope[BEGAN])
         loaded = backend.store.loaded
         if loaded.champion is None or loaded.snapshot is None:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no model is loaded yet", headers=RETRY)

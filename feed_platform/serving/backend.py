@@ -12,6 +12,7 @@ import msgspec
 
 from feed_platform.feed import Feed
 from feed_platform.serving import records
+from feed_platform.serving.deadline import Pace
 from feed_platform.serving.feedback import CLOCK_SKEW, utc
 from feed_platform.serving.journal import Journal
 from feed_platform.serving.metrics import Metrics
@@ -40,6 +41,7 @@ class Backend:
     metrics: Metrics
     requests: Journal
     feedback: Journal
+    pace: Pace
     sampling: records.Sampling = field(default_factory=records.Sampling)
     known_events: records.Recent = field(default_factory=lambda: records.Recent(KNOWN_EVENTS))
 
@@ -53,7 +55,8 @@ class Backend:
         store.watch()
         requests = Journal(settings.logs / "requests", replica, REQUESTS_WAITING, metrics.dropped.inc)
         feedback = Journal(settings.logs / "feedback", replica, FEEDBACK_WAITING)
-        return cls(settings, feed, replica, store, metrics, requests, feedback)
+        pace = Pace(settings.deadline_ms / 1_000, lambda tier: metrics.tier_skips.labels(tier).inc())
+        return cls(settings, feed, replica, store, metrics, requests, feedback, pace)
 
     def close(self) -> None:
         """Write what waits in the logs, stop watching."""
@@ -77,6 +80,16 @@ class Backend:
         if self.feed.clock == "log" and snapshot is not None:
             return snapshot.as_of + self.feed.feature_delay
         return records.now()
+
+    def refuse_if_late(self, began: float) -> None:
+        """Shed load before what waits outgrows the deadline.
+
+        Raises:
+            Problem: 503, the request has waited for half its deadline before anything was done for it.
+        """
+        if self.pace.is_too_late(began):
+            self.metrics.refused.inc()
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait", headers=RETRY)
 
     def log(self, ranking: Ranking) -> None:
         """Log an answer, best effort: encoded and written by the journal's thread."""

@@ -8,11 +8,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from feed_platform.serving.deadline import Turn
 from feed_platform.serving.metrics import Metrics
 from feed_platform.serving.problems import Problem
 from feed_platform.settings import LOOPBACK
 
 MAX_BODY = 2 * 1024**2
+BEGAN = "feed.began"  # in a request's scope: when the turn that answers it began
 FREE = frozenset({"/healthz", "/readyz"})
 
 
@@ -24,7 +26,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, token: str | None, metrics: Metrics, routes: frozenset[str]) -> None:
-        self._app, self._metrics, self._routes = app, metrics, routes
+        self._app, self._metrics, self._routes, self._turn = app, metrics, routes, Turn()
         self._expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,6 +34,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, status = time.perf_counter(), 500
+        scope[BEGAN] = self._turn.began()
 
         async def count(message: Message) -> None:
             nonlocal status

@@ -19,6 +19,8 @@ class Metrics:
         )
         self.served = self._counter("feed_rankings", "Rankings by the tier that served them.", "served_by")
         self.tier_failures = self._counter("feed_tier_failures", "Tiers that failed to score.", "tier")
+        self.tier_skips = self._counter("feed_tier_skips", "Tiers passed over for want of time.", "tier")
+        self.refused = self._counter("feed_refused", "Requests refused because too much waited.")
         self.dropped = self._counter("feed_request_records_dropped", "Request records that were not logged.")
         self.feedback = self._counter("feed_feedback_events", "Feedback events by outcome.", "outcome")
         self.load_errors = self._counter("feed_load_errors", "Failed loads of a model or snapshot.", "part")

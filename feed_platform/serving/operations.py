@@ -65,7 +65,7 @@ RANK = Operation(
         "pinned": [{"post_id": "p-3", "position": 2}],
         "explore": {"temperature": 0.05},
     },
-    errors=_READING,
+    errors={**_READING, 503: "Too much waits: try again after `Retry-After` seconds."},
 )
 PREDICT = Operation(
     "/v1/predict",
@@ -74,7 +74,7 @@ PREDICT = Operation(
     answer=schemas.PredictResponse,
     takes=schemas.PredictRequest,
     example={"rows": [{"user_id": "u-1", "post_id": "p-1", "position": 1}]},
-    errors={**_READING, 503: "No model is loaded yet."},
+    errors={**_READING, 503: "No model is loaded yet, or too much waits."},
 )
 FEEDBACK = Operation(
     "/v1/feedback",

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import Serving
+from feed_platform.serving.deadline import Due
 from feed_platform.serving.drawing import Drawn, Rules, draw, hashes
 from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
@@ -141,6 +142,7 @@ def rank(
     loaded: Loaded,
     on_failure: Callable[[Tier], None] = lambda tier: None,
     serving: Serving = UNCHANGED,
+    due: Due | None = None,
 ) -> Ranking:
     """Rank a request's candidates with the best tier that works.
 
@@ -152,11 +154,12 @@ def rank(
         loaded: model and snapshot, one consistent state.
         on_failure: told of each tier that failed.
         serving: the feed's exploration and moderation.
+        due: until when the answer is wanted; tiers that would be late are passed over.
     """
     snapshot = loaded.snapshot
     candidates = list(dict.fromkeys(request.candidate_ids))
     post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
-    scored = _score(loaded, Asked(request.user_id, post_ids, at, request.context), on_failure)
+    scored = _score(loaded, Asked(request.user_id, post_ids, at, request.context), on_failure, due)
     arm = arm_of(request, request_id, serving.exploration)
     pins = _pins(request, post_ids)
     chances = None
@@ -175,10 +178,17 @@ def _pins(request: RankRequest, post_ids: list[str]) -> dict[int, int]:
     return {pin.position: places[pin.post_id] for pin in request.pinned if pin.post_id in places}
 
 
-def _score(loaded: Loaded, asked: Asked, on_failure: Callable[[Tier], None]) -> Scored:
+def _score(
+    loaded: Loaded, asked: Asked, on_failure: Callable[[Tier], None], due: Due | None = None
+) -> Scored:
     for tier, attempt in _tiers(loaded, asked):
+        if due and not due.allows(tier):
+            continue
+        began = due.now() if due else 0.0
         try:
             scored = attempt()
+            if due:
+                due.took(tier, began)
             if not np.isfinite(scored.scores).all():
                 raise FloatingPointError("a score is not finite")
             return scored

@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.snapshot_check import open_checked
 from feed_platform.feed import FeedError
 from feed_platform.learning.bundle import Bundle
 from feed_platform.serving import pointer
 from feed_platform.settings import Settings
 
 WATCH_SECONDS = 0.2
-RETRY_SECONDS = 5.0
+RETRY_SECONDS, MOST_RETRY_SECONDS = 5.0, 300.0
+PROVED_POSTS = 50
 
 Floats = npt.NDArray[np.float32]
 log = logging.getLogger(__name__)
@@ -80,85 +82,156 @@ class Loaded:
 class Store:
     """Holds `loaded`, `errors` of what could not be loaded, and the bundle last `attempted`.
 
-    The last good state stays. One thread refreshes; others read.
+    The last good state stays. Model and snapshot are watched by a thread each, so that a model goes back
+    at once while a large snapshot is being read; others read `loaded`.
     """
 
     def __init__(self, settings: Settings, on_error: Callable[[str], None] = lambda part: None) -> None:
         self.loaded = Loaded()
         self.errors: dict[str, str] = {}
         self.attempted: str | None = None
-        self._settings = settings
         self._on_error = on_error
+        self._models, self._online = settings.models, settings.online
+        self._pointers = {
+            "model": pointer.pointer_path(settings),
+            "snapshot": settings.online / "current.json",
+        }
         self._model: Model | None = None
         self._snapshot: OnlineSnapshot | None = None
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._seen: dict[str, Seen] = {}
+        self._loading: set[str] = set()
+        self._lock = threading.RLock()
         self._closing = threading.Event()
 
     def refresh(self) -> None:
         """Load what the pointers name now, and switch if it differs from what is loaded."""
-        changes = [
-            self._attempt("model", pointer.pointer_path(self._settings), self._load_model),
-            self._attempt("snapshot", self._settings.online / "current.json", self._load_snapshot),
-        ]
-        if any(changes):
-            self._guard("pair", self._switch)
+        changed = [self._attempt(part) for part in self._pointers]
+        if any(changed):
+            self._switch()
 
     def watch(self) -> None:
-        """Refresh in a thread of its own until `close`."""
-        threading.Thread(target=self._watch, name="watch-pointers", daemon=True).start()
+        """Refresh in threads of its own until `close`."""
+        for part in self._pointers:
+            threading.Thread(target=self._watch, args=(part,), name=f"watch-{part}", daemon=True).start()
 
     def close(self) -> None:
         """Stop watching."""
         self._closing.set()
 
-    def _watch(self) -> None:
+    def _watch(self, part: str) -> None:
         while not self._closing.wait(WATCH_SECONDS):
-            self.refresh()
+            if self._attempt(part):
+                self._switch()
 
-    def _attempt(self, part: str, path: Path, load: Callable[[str], bool]) -> bool:
+    def _attempt(self, part: str) -> bool:
         """Load a part if its pointer says something new, or failed a while ago; whether it was loaded."""
-        text = path.read_text() if path.exists() else ""
-        seen, seen_at = self._seen.get(part, ("", 0.0))
-        if text == seen and (part not in self.errors or time.monotonic() < seen_at + RETRY_SECONDS):
+        text = _text(self._pointers[part])
+        seen = self._seen.get(part, Seen(""))
+        if text == seen.text and (part not in self.errors or time.monotonic() < seen.retry_at):
             return False
-        taken = self._guard(part, lambda: load(text))
+        self._loading.add(part)
+        try:
+            taken = self._load(part, text)
+        except Exception as error:  # whatever fails, the last good state serves on
+            self._fail(part, error)
+            taken = False
+        finally:
+            self._loading.discard(part)
         if taken or part in self.errors:
-            self._seen[part] = (text, time.monotonic())
+            self._seen[part] = seen.again(text)
         return taken
 
-    def _guard(self, part: str, step: Callable[[], bool]) -> bool:
-        try:
-            taken = step()
-        except Exception as error:  # whatever fails, the last good state serves on
-            log.warning("cannot load the %s: %s", part, error)
-            self.errors = {**self.errors, part: f"{type(error).__name__}: {error}"}
-            self._on_error(part)
-            return False
-        self.errors = {known: text for known, text in self.errors.items() if known != part}
-        return taken
+    def _load(self, part: str, text: str) -> bool:
+        if part == "model":
+            return self._load_model(text)
+        return self._load_snapshot(text)
 
     def _load_model(self, text: str) -> bool:
+        """False where the pointer moved on meanwhile: a model that was given up must not go live."""
         named = pointer.parse(text).current
-        self.errors = {part: why for part, why in self.errors.items() if part == "snapshot"}
-        self.attempted = named.bundle
-        bundle = Bundle.load(self._settings.models / named.bundle)
+        with self._lock:
+            self.errors = {part: why for part, why in self.errors.items() if part == "snapshot"}
+            self.attempted = named.bundle
+        bundle = Bundle.load(self._models / named.bundle)
         bundle.self_test()
+        if _text(self._pointers["model"]) != text:
+            return False
         self._model = Model(named.version, bundle)
+        self._mend("model")
         return True
 
     def _load_snapshot(self, text: str) -> bool:
-        """False until the snapshot's time has come."""
+        """False until the snapshot's time has come, or where the pointer moved on meanwhile."""
         named = json.loads(text)
         if not named["snapshot"].isalnum():
             raise FeedError(f"{named['snapshot']!r} names no snapshot")
         if datetime.fromisoformat(named["active_at"]) > datetime.now(UTC).replace(tzinfo=None):
             return False
-        self._snapshot = OnlineSnapshot.open(self._settings.online / named["snapshot"])
+        snapshot = open_checked(self._online / named["snapshot"])
+        if _text(self._pointers["snapshot"]) != text:
+            return False
+        self._snapshot = snapshot
+        self._mend("snapshot")
         return True
 
-    def _switch(self) -> bool:
-        self.loaded = self.loaded.with_parts(self._model, self._snapshot)
-        return True
+    def _switch(self) -> None:
+        with self._lock:
+            try:
+                loaded = self.loaded.with_parts(self._model, self._snapshot)
+                prove(loaded)
+            except Exception as error:
+                if not self._loading:  # else the other part, when it comes, may fit
+                    self._fail("pair", error)
+                return
+            self.loaded = loaded
+            self._mend("pair")
+
+    def _fail(self, part: str, error: Exception) -> None:
+        log.warning("cannot load the %s: %s", part, error)
+        with self._lock:
+            self.errors = {**self.errors, part: f"{type(error).__name__}: {error}"}
+        self._on_error(part)
+
+    def _mend(self, part: str) -> None:
+        with self._lock:
+            self.errors = {known: text for known, text in self.errors.items() if known != part}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a pointer said last, and when to try it again where it could not be loaded."""
+
+    text: str
+    retry_at: float = 0.0
+    wait: float = RETRY_SECONDS
+
+    def again(self, text: str) -> "Seen":
+        """After trying a text: the same one waits twice as long each time."""
+        wait = min(self.wait * 2, MOST_RETRY_SECONDS) if text == self.text else RETRY_SECONDS
+        return Seen(text, time.monotonic() + wait, wait)
+
+
+def prove(loaded: Loaded) -> None:
+    """Score a few posts for a new person, before anyone is answered so.
+
+    Raises:
+        FeedError: a score is not finite.
+    """
+    champion, snapshot = loaded.champion, loaded.snapshot
+    if champion is None or snapshot is None:
+        return
+    posts = snapshot.first_posts(PROVED_POSTS) or ["unknown"]
+    matrix = snapshot.matrix([None], posts, np.datetime64(snapshot.as_of), 1)
+    scores = champion.bundle.score(champion.probabilities(matrix))
+    if not np.isfinite(scores).all():
+        raise FeedError(f"version {champion.version} gives scores that are not finite")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _if_fits(model: Model | None, snapshot: OnlineSnapshot) -> Model | None:

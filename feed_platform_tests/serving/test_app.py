@@ -21,7 +21,8 @@ AT = "2026-01-10T09:30:00Z"
 
 
 def connect(settings: Settings) -> tuple[TestClient, Backend]:
-    backend = Backend.open(settings, samples.FEED)
+    patient = settings.model_copy(update={"deadline_ms": 60_000})
+    backend = Backend.open(patient, samples.FEED)
     return TestClient(build_app(backend), base_url="http://localhost"), backend
 
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    found = Settings(home=tmp_path_factory.mktemp("live") / "home", http_port=BASE)
+    found = Settings(home=tmp_path_factory.mktemp("live") / "home", http_port=BASE, deadline_ms=30_000)
     prepare_home(found)
     samples.fill(found)
     service.start(found)

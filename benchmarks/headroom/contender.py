@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from benchmarks.headroom.world import before_test, counters, dataset
 from feed_platform.evaluation.metrics import calibration_bins, calibration_error
-from feed_platform.learning import calibration
+from feed_platform.feed import Objective
 from feed_platform.learning.dataset import Dataset
-from feed_platform.learning.ranker import RankerConfig, fit_ranker
+from feed_platform.learning.models import fit_head
+from feed_platform.learning.ranker import RankerConfig
 
 CLICK = "click"
 Vector = NDArray[np.float64]
@@ -68,10 +69,8 @@ def reference(data: Dataset) -> Vector:
 
 
 def ours(data: Dataset) -> Vector:
-    """The product's ranker on all features: stopped by validation, calibrated on rows of its own."""
-    scorer = fit_ranker(data.train, data.validation, CLICK, RankerConfig())
-    curve = calibration.fit(scorer.raw(data.calibration.matrix), data.calibration.label(CLICK))
-    return np.asarray(curve.apply(scorer.raw(data.test.matrix)), dtype=np.float64)
+    """The product's ranker on all features."""
+    return fit_head(data, Objective(event=CLICK), RankerConfig()).probability(data.test.matrix)
 
 
 def error_in_bins(label: Vector, probability: Vector) -> float:

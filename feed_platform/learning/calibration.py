@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 ISOTONIC_POSITIVES = 500
+SURE = 2.0  # standard errors
 PRECISION = 1e-6
 
 
@@ -88,26 +89,28 @@ def from_json(data: dict[str, Any]) -> Calibration:
 def fit(raw: Vector, label: NDArray[np.integer]) -> Calibration:
     """The calibration that the positives can carry.
 
-    None where one class is missing, Platt up to 500 positives; with more, isotonic if it has the lower log
-    loss on rows that it wasn't fitted to, each half of the rows in turn. Isotonic has a step for every few
-    positives: where two numbers are enough to mend the scores, its noise costs more than its freedom gains.
+    None where one class is missing, Platt up to 500 positives; with more, isotonic if its log loss on rows
+    that it wasn't fitted to, each half of the rows in turn, is lower by two standard errors. Isotonic has a
+    step for every few positives: where two numbers are enough to mend the scores, its noise costs more than
+    its freedom gains, and a lead within noise is no sign that it isn't so.
     """
     positives = int(label.sum())
     if positives == 0 or positives == len(label):
         return Identity()
     if positives < ISOTONIC_POSITIVES:
         return fit_platt(raw, label)
-    is_better = _unseen_loss(fit_isotonic, raw, label) < _unseen_loss(fit_platt, raw, label)
+    lead = _unseen_losses(fit_platt, raw, label) - _unseen_losses(fit_isotonic, raw, label)
+    is_better = lead.mean() > SURE * lead.std() / np.sqrt(len(lead))
     return fit_isotonic(raw, label) if is_better else fit_platt(raw, label)
 
 
-def _unseen_loss(fit_kind: Callable[..., Calibration], raw: Vector, label: NDArray[np.integer]) -> float:
-    """Log loss summed over both halves (every other row), each under the calibration of the other."""
-    losses = 0.0
+def _unseen_losses(fit_kind: Callable[..., Calibration], raw: Vector, label: NDArray[np.integer]) -> Vector:
+    """Each row's log loss (n,) under the calibration of the other half; a half is every other row."""
+    losses = np.empty(len(raw))
     for half in (0, 1):
         known = fit_kind(raw[1 - half :: 2], label[1 - half :: 2])
         odds = logit(known.apply(raw[half::2]))
-        losses += float(np.sum(np.logaddexp(0.0, odds) - label[half::2] * odds))
+        losses[half::2] = np.logaddexp(0.0, odds) - label[half::2] * odds
     return losses
 
 

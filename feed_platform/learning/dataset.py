@@ -81,6 +81,11 @@ class Dataset:
         """What only the evaluation reads."""
         return self._part(self.split.test)
 
+    @property
+    def before_calibration(self) -> Part:
+        """Train and validation: all rows that neither calibration nor test looks at."""
+        return Part(pl.concat([self.train.frame, self.validation.frame]), self.features)
+
     def parts(self) -> dict[str, Part]:
         """The four parts by name."""
         return {

@@ -1,11 +1,11 @@
 """From a data set to bundles: every kind of model, calibrated, and which one is best."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from feed_platform.feed import Feed, FeedError
+from feed_platform.feed import Feed, FeedError, Objective
 from feed_platform.learning import calibration
 from feed_platform.learning.baselines import (
     fit_constant,
@@ -16,7 +16,14 @@ from feed_platform.learning.baselines import (
 )
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.dataset import Dataset, Part
-from feed_platform.learning.ranker import RankerConfig, check_overfit, fit_ranker, obstacle, scoped
+from feed_platform.learning.ranker import (
+    RankerConfig,
+    check_overfit,
+    fit_ranker,
+    fit_rounds,
+    obstacle,
+    scoped,
+)
 from feed_platform.learning.scorers import Boosted, Constant, Matrix, Scorer
 
 SELF_TEST_ROWS = 8
@@ -69,8 +76,9 @@ class Trained:
 def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     """Fit baselines and ranker, calibrate them, measure them on validation.
 
-    Whether the ranker can learn a small set by heart is asked before anything long begins. The objectives
-    share the budget of trees: `scoped` says how.
+    Whether the ranker can learn a small set by heart is asked before anything long begins. The losses are
+    those of models that haven't seen validation; the ranker that they speak for is then fitted once more, to
+    validation too. The objectives share the budget of trees: `scoped` says how.
 
     An objective without enough examples of both classes gets the overall rate in every
     model; if that is so for all of them, there is no linear model and no ranker.
@@ -86,8 +94,10 @@ def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     within = scoped(config, feed, data.features)
     overfit = {event: check_overfit(data.train, event) for event in able}
     kinds = FITS if able else BASELINES[:1]
-    bundles = {kind: _fit_bundle(kind, data, feed, within, able) for kind in kinds}
-    losses = {kind: validation_loss(bundle, data.validation) for kind, bundle in bundles.items()}
+    heads = {kind: _fit_heads(kind, data, feed, within, able) for kind in kinds}
+    losses = {kind: validation_loss(fitted, data.validation) for kind, fitted in heads.items()}
+    final = {kind: tuple(refitted(head, data, within) for head in fitted) for kind, fitted in heads.items()}
+    bundles = {kind: _build(kind, fitted, data, feed) for kind, fitted in final.items()}
     trained = Trained(bundles, losses, overfit, tuple(filter(None, (data.split.note, *obstacles.values()))))
     return replace(
         trained, notes=(*trained.notes, *_stopped_by_budget(trained, config.rounds, within.rounds))
@@ -100,23 +110,48 @@ def _stopped_by_budget(trained: Trained, asked: int, most: int) -> Iterator[str]
             yield f"The budget of trees ended the boosting for {event} after {rounds} of {asked} rounds."
 
 
-def validation_loss(bundle: Bundle, part: Part) -> float:
+def validation_loss(heads: Iterable[Head], part: Part) -> float:
     """Log loss at the positions that were shown, averaged over the objectives."""
-    probabilities = bundle.probabilities(part.matrix)
-    return float(np.mean([log_loss(part.label(event), p) for event, p in probabilities.items()]))
+    return float(np.mean([log_loss(part.label(head.event), head.probability(part.matrix)) for head in heads]))
 
 
-def _fit_bundle(kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str]) -> Bundle:
+def fit_head(data: Dataset, objective: Objective, config: RankerConfig) -> Head:
+    """The ranker of one objective as it serves: boosted until validation stops it, refitted, calibrated."""
+    scorer = fit_ranker(data.train, data.validation, objective.event, config)
+    head = Head(objective.event, objective.weight, scorer, calibration.Identity())
+    return refitted(_calibrated(head, data.calibration), data, config)
+
+
+def refitted(head: Head, data: Dataset, config: RankerConfig) -> Head:
+    """A booster's head with as many rounds on train and validation, calibrated anew; any other as it is.
+
+    Validation has done its work when it has set the number of rounds, and its rows are the newer ones. Where
+    calibration takes place on the same rows they can't be learned too: the head stays as it is.
+    """
+    if not isinstance(head.scorer, Boosted) or not config.refit or data.split.is_merged:
+        return head
+    rounds = head.scorer.booster.num_boosted_rounds()
+    scorer = fit_rounds(data.before_calibration, head.event, config, rounds)
+    return _calibrated(replace(head, scorer=scorer), data.calibration)
+
+
+def _fit_heads(
+    kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str]
+) -> tuple[Head, ...]:
     heads = []
     for objective in feed.objectives:
         fit = FITS[kind] if objective.event in able else FITS["constant"]
         scorer = fit(data, objective.event, config, feed)
         head = Head(objective.event, objective.weight, scorer, calibration.Identity())
         heads.append(_calibrated(head, data.calibration))
+    return tuple(heads)
+
+
+def _build(kind: str, heads: tuple[Head, ...], data: Dataset, feed: Feed) -> Bundle:
     return Bundle.build(
         kind=kind,
         features=data.features,
-        heads=tuple(heads),
+        heads=heads,
         lake_version=data.lake_version,
         reference=_reference(data.train, feed),
         rows=_self_test_rows(data.validation),

@@ -32,6 +32,9 @@ class RankerConfig(BaseModel):
     row_share: float = Field(0.8, gt=0, le=1, description="Share of rows that each tree sees.")
     column_share: float = Field(0.5, gt=0, le=1, description="Share of features that each tree sees.")
     seed: int = Field(7, ge=0, description="Same data and seed, same model, byte by byte.")
+    refit: bool = Field(
+        True, description="Fit once more to train and validation when the rounds are known: twice the time."
+    )
     monotone: dict[str, int] = Field(
         {}, description="1 or -1 by feature, beside those of feed.toml, which go first."
     )
@@ -91,6 +94,14 @@ def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) 
             verbose_eval=False,
         )
         booster = booster[: booster.best_iteration + 1]
+    return Boosted(bytes(booster.save_raw("ubj")))
+
+
+def fit_rounds(rows: Part, event: str, config: RankerConfig, rounds: int) -> Boosted:
+    """Boost for a known number of rounds."""
+    import xgboost
+
+    booster = xgboost.train(_parameters(config), _quantiles(rows, event), rounds, verbose_eval=False)
     return Boosted(bytes(booster.save_raw("ubj")))
 
 

@@ -99,8 +99,8 @@ def _log_plots(trained: Trained, data: Dataset) -> None:
 
     best = trained.bundles[trained.best]
     event = best.heads[0].event
-    probability = best.probabilities(data.validation.matrix)[event]
-    mlflow.log_figure(reliability_figure(data.validation.label(event), probability), "plots/reliability.png")
+    probability = best.probabilities(data.calibration.matrix)[event]
+    mlflow.log_figure(reliability_figure(data.calibration.label(event), probability), "plots/reliability.png")
     if shares := ranker_importance(trained):
         mlflow.log_figure(importance_figure(shares), "plots/importance.png")
 

@@ -10,6 +10,7 @@ from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Budgets, FeedError, Objective
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
+from feed_platform.learning.models import fit_head, validation_loss
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import Outcome, train
@@ -102,6 +103,19 @@ def test_an_objective_without_events_does_not_stop_the_others(home: Settings) ->
     outcome = train(home, both, CONFIG, Launch("run-1", "train"))
     kinds = [head.scorer.kind for head in outcome.trained.bundles["xgboost"].heads]
     assert kinds == ["xgboost", "constant"]
+
+
+def test_the_ranker_learns_validation_once_it_has_set_the_rounds(outcome: Outcome) -> None:
+    data, trained = outcome.data, outcome.trained
+    known = data.before_calibration
+    assert len(known) == len(data.train) + len(data.validation)
+    assert known.frame["shown_at"].max() < data.calibration.frame["shown_at"].min()
+    final = trained.bundles["xgboost"].heads[0]
+    assert final.scorer.dumps() == fit_head(data, FEED.objectives[0], CONFIG).scorer.dumps()
+    stopped = fit_head(data, FEED.objectives[0], CONFIG.model_copy(update={"refit": False}))
+    assert trained.losses["xgboost"] == validation_loss([stopped], data.validation)
+    assert trained.rounds()["click"] == stopped.scorer.booster.num_boosted_rounds()  # type: ignore[attr-defined]
+    assert final.scorer.dumps() != stopped.scorer.dumps()
 
 
 def test_the_budget_of_trees_is_kept_and_said(home: Settings) -> None:

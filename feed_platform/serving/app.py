@@ -24,6 +24,7 @@ from feed_platform.serving.schemas import (
     PredictResponse,
     RankRequest,
 )
+from feed_platform.serving.tokens import Keyring
 
 PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
 
@@ -59,10 +60,9 @@ def build_app(backend: Backend) -> FastAPI:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_fault)
-    token = backend.settings.api_token
     known = PAGES | {operation.path for operation in operations.ALL}
     app.add_middleware(
-        Guard, token=token.get_secret_value() if token else None, metrics=backend.metrics, routes=known
+        Guard, keyring=Keyring(backend.settings), metrics=backend.metrics, routes=frozenset(known)
     )
     return app
 

@@ -1,35 +1,38 @@
 """What every request passes: who may ask, how large a body may be, how long it took."""
 
-import hmac
 import time
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from feed_platform.serving.deadline import Turn
 from feed_platform.serving.metrics import Metrics
 from feed_platform.serving.problems import Problem
+from feed_platform.serving.tokens import Keyring, Scope
 from feed_platform.settings import LOOPBACK
 
 MAX_BODY = 2 * 1024**2
 BEGAN = "feed.began"  # in a request's scope: when the turn that answers it began
 FREE = frozenset({"/healthz", "/readyz"})
+ADMIN = frozenset({"/metrics", "/report"})
+FEEDBACK = "/v1/feedback"
 
 
 class Guard:
-    """ASGI middleware: checks the bearer token and counts the answer.
+    """ASGI middleware: checks the bearer token and its scope, and counts the answer.
 
     Without a token the service is for this machine alone, so that a web page that reaches
     loopback through a name of its own (DNS rebinding) is turned away by its Host header.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, metrics: Metrics, routes: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, metrics: Metrics, routes: frozenset[str]) -> None:
         self._app, self._metrics, self._routes, self._turn = app, metrics, routes, Turn()
-        self._expected = f"Bearer {token}".encode() if token else None
+        self._keyring = keyring
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -48,21 +51,22 @@ class Guard:
             route = scope["path"] if scope["path"] in self._routes else "other"
             self._metrics.seconds.labels(route, str(status)).observe(time.perf_counter() - began)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+    def _refusal(self, scope: HttpScope) -> Problem | None:
         headers = Headers(scope=scope)
-        if self._expected is None:
+        if not self._keyring.is_needed:
             if _host_name(headers.get("host", "localhost")) in LOOPBACK:
                 return None
-            return Problem(
-                HTTPStatus.MISDIRECTED_REQUEST, "without FEED_API_TOKEN only this machine is served"
-            )
-        if scope["path"] in FREE or hmac.compare_digest(
-            headers.get("authorization", "").encode(), self._expected
-        ):
+            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "without a token only this machine is served")
+        if scope["path"] in FREE:
             return None
-        return Problem(
-            HTTPStatus.UNAUTHORIZED, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"}
-        )
+        scopes, wanted = self._keyring.scopes(headers.get("authorization", "")), _wanted(scope)
+        if scopes is None:
+            return Problem(
+                HTTPStatus.UNAUTHORIZED, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"}
+            )
+        if wanted in scopes or "admin" in scopes:
+            return None
+        return Problem(HTTPStatus.FORBIDDEN, f"a token with the scope {wanted} is needed")
 
 
 async def read_body(request: Request) -> bytes:
@@ -82,6 +86,13 @@ async def read_body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
     return bytes(body)
+
+
+def _wanted(scope: HttpScope) -> Scope:
+    """What a request needs: reading the feed is `rank`, changing what is served is `admin`."""
+    if scope["path"] == FEEDBACK:
+        return "feedback"
+    return "admin" if scope["path"] in ADMIN or scope["method"] in {"PUT", "DELETE", "PATCH"} else "rank"
 
 
 def _host_name(host: str) -> str:

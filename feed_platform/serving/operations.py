@@ -45,6 +45,7 @@ class Operation:
 _READING = {
     400: "The body is not JSON.",
     401: "The bearer token is missing or wrong.",
+    403: "The token has not the scope that this needs.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
     422: "A field is wrong; `errors` names it by JSON pointer.",

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from feed_platform.serving.cluster import Cluster, Progress
 from feed_platform.serving.head import RAY_FOLDER
 from feed_platform.serving.ports import Port
 from feed_platform.serving.replica_settings import DEPLOYMENT
+from feed_platform.serving.tokens import own_secret
 from feed_platform.settings import Settings
 
 APPLICATION = "feed"
@@ -79,10 +81,22 @@ def check_ports(settings: Settings) -> None:
         claim_ports(settings, ports.FIXED)
 
 
+def log_tails(settings: Settings, lines: int) -> Iterator[tuple[Path, str]]:
+    """The last lines of the head's log and of each replica's, the newest files last."""
+    found = [settings.serving / "head.log"]
+    cluster_known = Cluster.remembered(settings)
+    if cluster_known:
+        folder = cluster_known.folder / RAY_FOLDER / "session_latest" / "logs" / "serve"
+        found += sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for path in found:
+        if path.exists():
+            yield path, "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
 def connect(settings: Settings) -> httpx.Client:
     """A client of the home's service, with its token where one is set."""
-    token = settings.api_token
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+    secret = own_secret(settings)
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     url = f"http://127.0.0.1:{port_base(settings) + Port.HTTP}"
     return httpx.Client(base_url=url, headers=headers, timeout=REQUEST_SECONDS, trust_env=False)
 

@@ -349,6 +349,27 @@ def off_policy(
 
 
 @app.command()
+def card(
+    version: Annotated[str | None, typer.Argument(help="Of the registry; none: the champion.")] = None,
+) -> None:
+    """Where a model's card lies: intended use, data, metrics, limits, how to roll back."""
+    from feed_platform.evaluation.card import find_card
+
+    print(find_card(Settings(), version))
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(help="A version of the registry.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+) -> None:
+    """Compare two versions on the same rows, shown after both trainings; prints the page's path."""
+    from feed_platform.evaluation.compare_page import compare_versions
+
+    print(compare_versions(Settings(), one, other))
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")] = 3000) -> None:
     """Dagster's webserver and daemon on loopback, until Ctrl-C or `feed stop`."""
     from feed_platform.ui import run_ui

@@ -6,7 +6,9 @@ from feed_platform.evaluation.charts import calibration_figure, precision_recall
 from feed_platform.evaluation.evaluate import Evaluation
 from feed_platform.evaluation.pages import shown
 from feed_platform.evaluation.publish import Published, publish_reports
-from feed_platform.evaluation.report import METRICS, verdict
+from feed_platform.evaluation.report import METRICS
+from feed_platform.evaluation.summary import worth
+from feed_platform.evaluation.verdict import verdict
 from feed_platform.learning.plots import markdown_image
 from feed_platform.resources import Home
 
@@ -37,6 +39,7 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
     return {
         f"{prefix}version": dg.MetadataValue.text(f"{found.version.version} ({found.kind})"),
         f"{prefix}verdict": dg.MetadataValue.text(verdict(found).sentence),
+        f"{prefix}worth": dg.MetadataValue.md(_worth(done)),
         f"{prefix}off-policy": dg.MetadataValue.md(_verdicts(done)),
         f"{prefix}report": dg.MetadataValue.path(done.path),
         f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
@@ -45,6 +48,10 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
             for name, draw in FIGURES.items()
         },
     }
+
+
+def _worth(done: Published) -> str:
+    return "\n".join(f"- {one}" for one in worth(done.found[0].kind, done.business.money, done.off_policy))
 
 
 def _verdicts(done: Published) -> str:

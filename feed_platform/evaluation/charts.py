@@ -6,6 +6,7 @@ import numpy as np
 
 from feed_platform.evaluation.evaluate import BAYES, Evaluation
 from feed_platform.evaluation.metrics import Curve
+from feed_platform.evaluation.money import FACTORS, Money
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.plots import INK, MODEL, OTHER, legend, new_figure, reliability
 
@@ -69,6 +70,25 @@ def slices_figure(found: Evaluation) -> "Figure":
         axes.plot([part.gap.value], [row], color=MODEL, marker="o", markersize=4)
     axes.set_yticks(range(len(shown)), [part.name for part in shown])
     axes.locator_params(axis="x", nbins=5)
+    return figure
+
+
+def swings_figure(money: Money) -> "Figure":
+    """The version's worth less the rival's when one objective's weight is another."""
+    title = f"Expected worth less {money.rival}'s, by weight"
+    figure = new_figure(title, "times the declared weight", "per thousand", (6.4, 3.4))
+    axes = figure.axes[0]
+    axes.axhline(0, color=INK, linestyle=":", linewidth=1)
+    for place, event in enumerate(money.weights):
+        swings = [one for one in money.swings if one.event == event]
+        across = [FACTORS.index(one.factor) + 0.08 * place for one in swings]
+        gaps = [one.gap for one in swings]
+        spread = np.array([[gap.value - gap.low for gap in gaps], [gap.high - gap.value for gap in gaps]])
+        axes.errorbar(
+            across, [gap.value for gap in gaps], np.maximum(spread, 0), marker="o", markersize=4, label=event
+        )
+    axes.set_xticks(range(len(FACTORS)), [f"{factor:g}" for factor in FACTORS])
+    legend(axes)
     return figure
 
 

@@ -53,6 +53,33 @@ def around(measure: Measure | None) -> str:
     return f"{measure.low:.4f} to {measure.high:.4f}" if measure is not None and defined else ""
 
 
+def told(gap: Measure) -> str:
+    """A difference in a word: none is called one whose interval includes 0.
+
+    Example:
+        >>> [told(Measure(1.0, low, 2.0, 9)) for low in (0.5, -0.5)], told(Measure(-1.0, -2.0, -0.5, 9))
+        (['more', 'within noise'], 'less')
+    """
+    return "within noise" if not gap.is_clear else "more" if gap.low > 0 else "less"
+
+
+def thousand(measure: Measure, sign: str = "") -> str:
+    """A value per thousand with its interval.
+
+    Example:
+        >>> thousand(Measure(37.25, 30.0, 44.0, 10)), thousand(Measure(2.0, float("nan"), 0, 1), "+")
+        ('37.2 (30.0 to 44.0)', '+2.0')
+    """
+    if not isfinite(measure.low):
+        return f"{measure.value:{sign},.1f}"
+    return f"{measure.value:{sign},.1f} ({measure.low:{sign},.1f} to {measure.high:{sign},.1f})"
+
+
+def order_name(name: str) -> str:
+    """A model's name, or the log's own order in words."""
+    return "the log as shown" if name == "as_shown" else name
+
+
 @lru_cache(1)
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -65,4 +92,5 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     made.filters.update(measure=shown, value=value, around=around, per_thousand=per_thousand)
+    made.filters.update(order=order_name, told=told, thousand=thousand)
     return made

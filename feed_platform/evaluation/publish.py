@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from feed_platform.evaluation.evaluate import Evaluation, evaluate_version
+from feed_platform.evaluation.business import Business, value_version
+from feed_platform.evaluation.card import write_card
+from feed_platform.evaluation.compare import compare
+from feed_platform.evaluation.compare_page import judged, write_comparison
+from feed_platform.evaluation.evaluate import Evaluation, evaluate_objectives
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy, evaluate_off_policy
 from feed_platform.evaluation.off_policy.publish import save_answers
+from feed_platform.evaluation.predictions import Material, gather
 from feed_platform.evaluation.report import metric_name, save_numbers, write_report
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import VersionGone
 from feed_platform.learning import registry
-from feed_platform.learning.registry import Alias
+from feed_platform.learning.registry import Alias, ModelVersion
 from feed_platform.settings import Settings
 
 EVALUATED: tuple[Alias, ...] = ("champion", "challenger")
@@ -21,16 +26,18 @@ EVALUATED: tuple[Alias, ...] = ("champion", "challenger")
 
 @dataclass(frozen=True)
 class Published:
-    """One version's evaluation, by objective, what it would have earned as the policy, and its page."""
+    """One version's evaluation, by objective, its feeds and money, what it would have earned as the policy,
+    and its page."""
 
     alias: Alias
     found: list[Evaluation]
+    business: Business
     off_policy: OffPolicy
     path: Path
 
 
 def publish_reports(settings: Settings) -> list[Published]:
-    """Evaluate champion and challenger: page, rows in the lake, metrics and page in MLflow.
+    """Evaluate champion and challenger: page, rows in the lake, metrics and pages in MLflow.
 
     A version keeps the report that it has if the rows that it was trained and tested on are gone.
 
@@ -45,7 +52,8 @@ def publish_reports(settings: Settings) -> list[Published]:
     for alias, version in aliased.items():
         try:
             if version is not None:
-                published.append(_publish(settings, alias, evaluate_version(settings, version)))
+                rival = aliased["champion"] if version != aliased["champion"] else None
+                published.append(_publish(settings, alias, gather(settings, version), rival))
         except VersionGone as error:
             gone = error
     if gone and not published:
@@ -53,17 +61,32 @@ def publish_reports(settings: Settings) -> list[Published]:
     return published
 
 
-def _publish(settings: Settings, alias: Alias, found: list[Evaluation]) -> Published:
-    off_policy, lake = evaluate_off_policy(settings, found[0].version), Lake.of(settings)
-    path = write_report(settings, found, off_policy)
-    save_numbers(lake, found)
+def _publish(settings: Settings, alias: Alias, material: Material, rival: ModelVersion | None) -> Published:
+    lake = Lake.of(settings)
+    found, business = evaluate_objectives(lake, material), value_version(material)
+    off_policy = evaluate_off_policy(settings, material.version)
+    against = _against(settings, material.version, rival)
+    path = write_report(settings, found, business, off_policy, against)
+    save_numbers(lake, found, business)
     save_answers(lake, found[0].version, off_policy.answers)
-    _track(settings, found, path)
-    return Published(alias, found, off_policy, path)
+    _track(settings, found, path, write_card(settings, found, business, off_policy))
+    return Published(alias, found, business, off_policy, path)
 
 
-def _track(settings: Settings, found: list[Evaluation], path: Path) -> None:
-    """Log `test_<model>_<metric>` and the page to the run that trained the version."""
+def _against(settings: Settings, version: ModelVersion, champion: ModelVersion | None) -> tuple[str, ...]:
+    """The version beside the champion in sentences, with a page of its own; or why that can't be."""
+    if champion is None:
+        return ()
+    try:
+        found = compare(settings, version, champion)
+    except (FeedError, VersionGone) as error:
+        return (f"Not compared with the champion, version {champion.version}: {error}.",)
+    page = write_comparison(settings, found)
+    return (*(judged(found, part) for part in found.objectives), f"All differences: {page.name}.")
+
+
+def _track(settings: Settings, found: list[Evaluation], path: Path, card: Path) -> None:
+    """Log `test_<model>_<metric>` and the pages to the run that trained the version."""
     from mlflow.entities import Metric
 
     at = int(time.time() * 1000)
@@ -76,4 +99,5 @@ def _track(settings: Settings, found: list[Evaluation], path: Path) -> None:
     ]
     tracking, run_id = registry.client(settings), found[0].version.run_id
     tracking.log_batch(run_id, metrics)
-    tracking.log_artifact(run_id, str(path), "reports")
+    for page in (path, card):
+        tracking.log_artifact(run_id, str(page), "reports")

@@ -1,6 +1,5 @@
 """The evaluation's numbers in one self-contained HTML page and in `training.evaluations`."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,22 @@ from typing import Any
 import polars as pl
 
 from feed_platform.evaluation.bootstrap import Measure
+from feed_platform.evaluation.business import Business
 from feed_platform.evaluation.charts import (
     calibration_figure,
     precision_recall_figure,
     roc_figure,
     slices_figure,
+    swings_figure,
 )
 from feed_platform.evaluation.evaluate import Evaluation
+from feed_platform.evaluation.feeds import DEPTH, Feeds
+from feed_platform.evaluation.feeds import METRICS as FEED_METRICS
+from feed_platform.evaluation.money import Money
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy
 from feed_platform.evaluation.pages import Section, fill, section
+from feed_platform.evaluation.summary import questions, sensitivity
+from feed_platform.evaluation.verdict import verdict
 from feed_platform.feed import write_atomically
 from feed_platform.lake import Lake
 from feed_platform.learning.plots import importance_figure, svg
@@ -24,7 +30,6 @@ from feed_platform.learning.ranker import importance
 from feed_platform.learning.scorers import Boosted
 from feed_platform.settings import Settings
 
-FEW_POSITIVES = 100
 METRICS = {
     "log_loss": "Log loss",
     "roc_auc": "ROC-AUC",
@@ -42,48 +47,55 @@ METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """`better`, `worse` or `within noise`, and a sentence that says so with numbers."""
+def write_report(
+    settings: Settings,
+    found: list[Evaluation],
+    business: Business,
+    off_policy: OffPolicy,
+    against: tuple[str, ...] = (),
+) -> Path:
+    """Write `reports/model-<version>.html`: summary, objectives, feeds, money, off-policy values.
 
-    word: str
-    sentence: str
-
-
-def verdict(found: Evaluation) -> Verdict:
-    """The version's log loss against the best baseline's, in one sentence.
-
-    The best baseline is the one that validation liked best, so the test chooses nothing.
+    `against` says how the version compares with the champion, in sentences.
     """
-    gap, (rows, positives) = found.gaps["log_loss"], found.parts["test"]
-    word = "within noise" if not gap.is_clear else "better" if gap.high < 0 else "worse"
-    few = f" {positives} positives are too few to tell models apart." if positives < FEW_POSITIVES else ""
-    sentence = (
-        f"{found.kind} is {_WORDS[word]} {found.baseline}, the best other baseline, on {rows:,} test "
-        f"impressions with {positives:,} {found.event}s: its log loss differs by {gap.value:+.4f} "
-        f"(95 % interval {gap.low:+.4f} to {gap.high:+.4f}; below 0 is better).{few}"
-    )
-    return Verdict(word, sentence)
-
-
-def write_report(settings: Settings, found: list[Evaluation], off_policy: OffPolicy) -> Path:
-    """Write `reports/model-<version>.html`; every objective has its part, off-policy values come last."""
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(found, off_policy))
+    write_atomically(path, render(found, business, off_policy, against))
     return path
 
 
-def render(found: list[Evaluation], off_policy: OffPolicy) -> str:
+def render(
+    found: list[Evaluation], business: Business, off_policy: OffPolicy, against: tuple[str, ...] = ()
+) -> str:
     """The page: every section once, in the order of reading."""
-    return fill("report.html", first=found[0], sections=_sections(found, off_policy))
+    return fill("report.html", first=found[0], sections=_sections(found, business, off_policy, against))
 
 
-def _sections(found: list[Evaluation], off_policy: OffPolicy) -> list[Section]:
+def _sections(
+    found: list[Evaluation], business: Business, off_policy: OffPolicy, against: tuple[str, ...]
+) -> list[Section]:
+    asked = questions(found, business, off_policy, against)
     return [
+        section("summary", "Summary", "summary.html", questions=asked),
         *(_objective_section(part) for part in found),
+        *_feeds_section(found[0], business.feeds),
+        _money_section(found[0], business.money),
         section("off-policy", "As the feed's policy", "off_policy.html", off_policy=off_policy),
     ]
+
+
+def _feeds_section(found: Evaluation, feeds: Feeds | None) -> list[Section]:
+    if feeds is None:
+        return []
+    values = {"found": found, "feeds": feeds, "metrics": FEED_METRICS, "depth": DEPTH}
+    return [section("feeds", "The feeds it makes", "feeds.html", **values)]
+
+
+def _money_section(found: Evaluation, money: Money) -> Section:
+    figure = svg(swings_figure(money), "swings") if money.swings else ""
+    said = sensitivity(found.kind, money) if money.swings else ""
+    values = {"found": found, "money": money, "figure": figure, "said": said}
+    return section("money", "What it is worth", "money.html", **values)
 
 
 def _objective_section(found: Evaluation) -> Section:
@@ -93,10 +105,13 @@ def _objective_section(found: Evaluation) -> Section:
     )
 
 
-def save_numbers(lake: Lake, found: list[Evaluation]) -> int:
+def save_numbers(lake: Lake, found: list[Evaluation], business: Business) -> int:
     """Replace the version's rows of `training.evaluations`; returns how many there are."""
-    rows = pl.DataFrame([row for part in found for row in _rows(part)], infer_schema_length=None)
-    numbers = rows.with_columns(pl.col("value", "low", "high").cast(pl.Float64).fill_nan(None))
+    at, first = datetime.now(UTC).replace(tzinfo=None), found[0]
+    worth = [_row(first, model, "all", name, measure) for model, name, measure in business.numbers()]
+    rows = [*(row for part in found for row in _rows(part)), *worth]
+    table = pl.DataFrame(rows, infer_schema_length=None).with_columns(evaluated_at=pl.lit(at))
+    numbers = table.with_columns(pl.col("value", "low", "high").cast(pl.Float64).fill_nan(None))
     version = found[0].version.version
     with lake.write(f"evaluation of model {version}", {"model_version": version}) as con:
         con.execute("delete from training.evaluations where model_version = ?", [version])
@@ -142,8 +157,7 @@ def _rows(found: Evaluation) -> list[dict[str, Any]]:
         for part in found.slices
         for metric, measure in (*part.model.measures().items(), ("log_loss_gap", part.gap))
     ]
-    at = datetime.now(UTC).replace(tzinfo=None)
-    return [{**_row(found, *facts), "evaluated_at": at} for facts in (*everything, *gaps, *shares, *parts)]
+    return [_row(found, *facts) for facts in (*everything, *gaps, *shares, *parts)]
 
 
 def _row(found: Evaluation, model: str, part: str, metric: str, measure: Measure) -> dict[str, Any]:
@@ -161,6 +175,3 @@ def _row(found: Evaluation, model: str, part: str, metric: str, measure: Measure
 def metric_name(found: Evaluation, metric: str) -> str:
     """The metric's name; with the event in front for all objectives but the first."""
     return metric if found.event == found.bundle.heads[0].event else f"{found.event}_{metric}"
-
-
-_WORDS = {"better": "better than", "worse": "worse than", "within noise": "not told apart from"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from feed_platform.evaluation import metrics, pages, ranking
+from feed_platform.evaluation import metrics, money, pages, proof, ranking
 from feed_platform.evaluation.bootstrap import Scored, resample
 from feed_platform.evaluation.metrics import (
     Curve,
@@ -26,7 +26,7 @@ WEIGHT = RNG.poisson(1.0, 500).astype(float)
 
 
 @pytest.mark.parametrize(
-    "module", [metrics, pages, ranking, plots, baselines], ids=lambda module: module.__name__
+    "module", [metrics, money, pages, proof, ranking, plots, baselines], ids=lambda module: module.__name__
 )
 def test_the_hand_computed_examples_hold(module: object) -> None:
     result = doctest.testmod(module)

@@ -2,14 +2,21 @@
 
 import re
 
+import numpy as np
 import polars as pl
 import pytest
 
+from feed_platform.evaluation.card import find_card
+from feed_platform.evaluation.compare import compare
+from feed_platform.evaluation.compare_page import compare_versions, judged
+from feed_platform.evaluation.feeds import DEPTH
+from feed_platform.evaluation.metrics import row_losses
 from feed_platform.evaluation.off_policy.publish import saved_verdicts
-from feed_platform.evaluation.predictions import at_reference_position
+from feed_platform.evaluation.predictions import at_reference_position, gather
+from feed_platform.evaluation.proof import proof
 from feed_platform.evaluation.publish import Published, publish_reports
-from feed_platform.evaluation.report import verdict
 from feed_platform.evaluation.slices import slices
+from feed_platform.evaluation.verdict import verdict
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
@@ -19,6 +26,8 @@ from feed_platform.learning.training import train
 from feed_platform.settings import Settings
 from feed_platform_tests.learning.homes import NewHome
 from feed_platform_tests.learning.synthetic import FEED, fill_lake, synthetic_frame
+
+OUTSIDE = re.compile(r"<script|<link|<img|\bsrc=|@import|url\((?!#)")
 
 
 def published(home: Settings, rate: float = -1.5) -> list[Published]:
@@ -48,7 +57,7 @@ def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
     done = reports[0]
     page = done.path.read_text()
     assert verdict(done.found[0]).sentence.split(",")[0] in page
-    assert not re.search(r"<script|<link|<img|\bsrc=|@import|url\((?!#)", page)
+    assert not OUTSIDE.search(page)
     assert page.count("<svg") == len(re.findall(r"</svg>", page)) >= 4
     numbers = evaluations(shared).filter(model_version=done.found[0].version.version, slice="all")
     assert {"constant", "popularity", "segment", "logistic", "xgboost", "bayes", "as_shown"} == set(
@@ -56,11 +65,45 @@ def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
     )
     assert set(numbers.filter(model="as_shown")["metric"]) > {"mrr", "ndcg_at_5", "hit_rate_at_1"}
     losses = dict(numbers.filter(metric="log_loss").select("model", "value").iter_rows())
+    worth = numbers.filter(model="xgboost", metric="expected_value_per_thousand")["value"].item()
+    assert worth == done.business.money.expected["xgboost"].value
     assert losses["bayes"] < min(losses["logistic"], losses["xgboost"]) < losses["constant"]
     assert "the log has no propensities" in page
     assert saved_verdicts(Lake.of(shared))[0].startswith("model 1, not available: What xgboost")
     logged = registry.client(shared).get_run(done.found[0].version.run_id).data.metrics
     assert logged["test_logistic_log_loss"] == losses["logistic"]
+
+
+def test_the_summary_answers_the_owner_the_engineer_and_the_auditor(reports: list[Published]) -> None:
+    done, page = reports[0], reports[0].path.read_text()
+    for asked in ("Is it better?", "Worth how much?", "How sure?", "What next?", "On what does this rest?"):
+        assert asked in page
+    assert f"lake version {done.found[0].record.lake_version}" in page
+    assert done.found[0].bundle.code_version.split("+")[1] in page
+    assert "four times in five" in proof(done.found[0])
+
+
+def test_the_feeds_of_requests_are_those_of_plain_loops(shared: Settings, reports: list[Published]) -> None:
+    material = gather(shared, reports[0].found[0].version)
+    feeds, frame = reports[0].business.feeds, material.data.test.frame
+    assert feeds is not None
+    scored = frame.with_columns(score=pl.Series(material.predictions["xgboost"].score))
+    scored = scored.filter(pl.len().over("request_id") > DEPTH)
+    firsts = [part.sort("score", descending=True).head(DEPTH) for part in scored.partition_by("request_id")]
+    made, found = pl.concat(firsts), feeds.orders["xgboost"].values
+    assert found["coverage"] == made["post_id"].n_unique() / scored["post_id"].n_unique()
+    assert found["topics"] == pytest.approx(np.mean([part["topic"].n_unique() for part in firsts]))
+    share = scored.group_by("post_id").len("times").with_columns(pl.col("times") / len(scored))
+    rarity = made.join(share, on="post_id")["times"].log(2)
+    assert found["novelty"] == pytest.approx(-rarity.mean())
+    assert feeds.gaps["value_ndcg_at_5"].is_clear
+
+
+def test_first_choices_are_worth_more_than_the_order_as_shown(reports: list[Published]) -> None:
+    money = reports[0].business.money
+    assert money.gaps["as_shown"].low > 0
+    assert money.expected["xgboost"].low > money.observed.high
+    assert not money.swings
 
 
 def test_evaluating_again_replaces_the_rows(shared: Settings, reports: list[Published]) -> None:
@@ -105,3 +148,42 @@ def test_ranking_is_scored_at_position_1() -> None:
     moved = at_reference_position(frame.select(features).to_numpy(), features)
     assert moved[:, 0].tolist() == [1.0] * 5
     assert (moved[:, 1] == frame["post_ctr_7d"].to_numpy()).all()
+
+
+def test_the_card_tells_use_limits_and_the_way_back(shared: Settings, reports: list[Published]) -> None:
+    version = reports[0].found[0].version.version
+    page = find_card(shared, version).read_text()
+    for said in ("What it is for", "Limits", "feed rollback", proof(reports[0].found[0]).split(" of ")[0]):
+        assert said in page
+    assert not OUTSIDE.search(page)
+    described = registry.client(shared).get_model_version(registry.MODEL, version).description
+    assert described.startswith(verdict(reports[0].found[0]).sentence)
+    with pytest.raises(FeedError, match="no model version 99"):
+        find_card(shared, "99")
+
+
+def test_two_versions_are_compared_on_the_same_rows(shared: Settings, reports: list[Published]) -> None:
+    first = reports[0].found[0].version
+    logistic = registry.load_bundle(first, reports[0].found[0].record.bundles["logistic"])
+    second = registry.register(shared, first.run_id, logistic)
+    found, material = compare(shared, first, second), gather(shared, first)
+    label, losses = material.label("click"), {}
+    for kind in ("xgboost", "logistic"):
+        losses[kind] = row_losses(label, material.predictions[kind].shown["click"]).mean()
+    gap = found.objectives[0].gap("log_loss")
+    assert gap.value == pytest.approx(losses["xgboost"] - losses["logistic"])
+    scored = material.data.test.frame.select("request_id", "impression_id").with_columns(
+        pl.Series(kind, material.predictions[kind].score) for kind in losses
+    )
+    groups = [group for group in scored.partition_by("request_id") if len(group) > 1]
+    tops = [[group["impression_id"][group[kind].arg_max()] for kind in losses] for group in groups]
+    assert found.order is not None
+    assert found.order.first.value == pytest.approx(np.mean([one != other for one, other in tops]))
+    page = compare_versions(shared, first.version, second.version).read_text()
+    assert judged(found, found.objectives[0]).split(",")[0] in page
+    assert not OUTSIDE.search(page)
+    same = compare(shared, first, first)
+    assert "not told apart" in judged(same, same.objectives[0])
+    assert same.order is not None
+    assert same.order.first.value == 0
+    assert same.order.alike.value == 1

@@ -26,7 +26,7 @@ with newest as (
         and requested_at >= (select max(requested_at) from serving.requests) - interval 7 day
 )
 select {KEY.format("request_id")} || ' ' || vectors.post_id as key, newest.user_id, vectors.post_id,
-    features_as_of as as_of, features_as_of - interval 1 microsecond as attributes_at,
+    features_as_of as as_of, greatest(features_as_of - interval 1 microsecond, upserts_at) as attributes_at,
     requested_at as at, 1 as position, context, names, vector
 from newest join serving.vectors using (request_id)
 order by md5(request_id), md5(vectors.post_id) limit $rows

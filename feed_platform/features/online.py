@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from feed_platform.features.builds import last_build
 from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
+from feed_platform.features.changes import Change, Entities, Names, Owner, apply, merged
 from feed_platform.features.keys import Keys, keys, pair_keys
 from feed_platform.features.on_demand import (
     Encoded,
@@ -40,6 +42,8 @@ Context = Mapping[str, Any]
 KEPT = 3
 SELF_TEST = "self_test"
 TESTED_POSTS = 4
+
+OWNERS: tuple[Owner, ...] = ("posts", "users")
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,15 @@ class OnlineSnapshot:
         self.hash: str = manifest["content_hash"]
         self._arrays = arrays
         self._groups = {group: Table(arrays[f"{group}.keys"], arrays[f"{group}.values"]) for group in GROUPS}
-        self._users = Table(arrays["users.keys"], arrays["users.keys"])
-        self._posts = Table(arrays["posts.keys"], arrays["posts.keys"])
+        self._users = _entities(arrays, "users")
+        self._posts = _entities(arrays, "posts")
         self._declared = Attributes.model_validate(manifest["attributes"])
         self.popular_for: str = manifest["popular_for"]
         self._popularity = self.names.index(manifest["popularity"])
-        self._topics = _texts(arrays["topics.names"])
-        self._topic_keys = keys(self._topics)
-        self._zones = _texts(arrays["zones.names"]) if self._declared.time_zone else []
+        self._topics = Names.of(_texts(arrays["topics.names"]))
+        self._zones = Names.of(_texts(arrays["zones.names"]) if self._declared.time_zone else [None])
+        self.upserts_seen: int | None = None
+        self.upserts_at: datetime | None = None
 
     @classmethod
     def open(cls, folder: Path) -> "OnlineSnapshot":
@@ -101,6 +106,26 @@ class OnlineSnapshot:
         if not pointer.exists():
             return None
         return cls.open(settings.online / json.loads(pointer.read_text())["snapshot"])
+
+    def with_changes(self, changes: Sequence[Change]) -> "OnlineSnapshot":
+        """This snapshot with what has changed since, in the order of the changes; the arrays are shared."""
+        if not changes:
+            return self
+        after = copy(self)
+        said = {owner: merged([one for one in changes if one.owner == owner]) for owner in OWNERS}
+        topics = [fields["topic"] for fields in said["posts"].values() if "topic" in fields]
+        after._topics = self._topics.with_more(topics)
+        names = {"topic": ("topic", after._topics)}
+        after._posts = apply(self._posts, said["posts"], self._declared.posts, names)
+        zone = self._declared.time_zone
+        if zone:
+            after._zones = self._zones.with_more(
+                [fields[zone] for fields in said["users"].values() if zone in fields]
+            )
+        zones = {"zone": (zone, after._zones)} if zone else {}
+        after._users = apply(self._users, said["users"], self._declared.users, zones)
+        after.upserts_seen, after.upserts_at = changes[-1].number, changes[-1].received_at
+        return after
 
     def matrix(
         self,
@@ -123,7 +148,7 @@ class OnlineSnapshot:
         posts, users = self._posts.rows(post_keys), self._users.rows(user_keys)
         blocks = [
             *self._stored(user_keys, post_keys, posts),
-            on_demand(at, self._arrays["posts.created_at"][posts], positions),
+            on_demand(at, self._posts.column("created_at", posts), positions),
             *self._local_hours(at, users),
             self._context(context, len(post_ids)),
             *self._attributes(users, posts),
@@ -132,8 +157,8 @@ class OnlineSnapshot:
         return np.concatenate(blocks, axis=1, out=features)
 
     def _stored(self, user_keys: Keys, post_keys: Keys, posts: Rows) -> list[Floats]:
-        authors = self._arrays["posts.author"][posts]
-        topics = self._topic_keys[self._arrays["posts.topic"][posts]]
+        authors = self._posts.column("author", posts)
+        topics = self._topics.keys[self._posts.column("topic", posts)]
         wanted = {
             "user": user_keys,
             "post": post_keys,
@@ -152,13 +177,13 @@ class OnlineSnapshot:
     def _local_hours(self, at: npt.ArrayLike, users: Rows) -> list[Floats]:
         if not self._declared.time_zone:
             return []
-        zones = [self._zones[code] for code in self._arrays["users.zone"][users].tolist()]
+        zones = [self._zones.texts[code] for code in self._users.column("zone", users).tolist()]
         return [local_hours(at, zones)[:, None]]
 
     def _attributes(self, users: Rows, posts: Rows) -> list[Floats]:
         declared = self._declared
-        of_users = {name: self._arrays[f"users.attr.{name}"][users] for name in declared.users}
-        of_posts = {name: self._arrays[f"posts.attr.{name}"][posts] for name in declared.posts}
+        of_users = {name: self._users.column(f"attr.{name}", users) for name in declared.users}
+        of_posts = {name: self._posts.column(f"attr.{name}", posts) for name in declared.posts}
         features = [as_feature(values) for values in (*of_users.values(), *of_posts.values())]
         shared = [match(of_users[name], of_posts[name]) for name in matches(declared)]
         return [feature[:, None] for feature in features + shared]
@@ -170,15 +195,15 @@ class OnlineSnapshot:
     def topics(self, post_ids: Sequence[str]) -> list[str | None]:
         """Each post's topic; None where it or the post is unknown."""
         rows = self._posts.rows(keys(post_ids))
-        return [self._topics[code] for code in self._arrays["posts.topic"][rows].tolist()]
+        return [self._topics.texts[code] for code in self._posts.column("topic", rows).tolist()]
 
     def authors(self, post_ids: Sequence[str]) -> Keys:
         """The key of each post's author (n,); 0 where it or the post is unknown."""
-        return np.asarray(self._arrays["posts.author"][self._posts.rows(keys(post_ids))])
+        return self._posts.column("author", self._posts.rows(keys(post_ids)))
 
     def attribute(self, name: str, post_ids: Sequence[str]) -> Encoded:
         """Each post's value of a declared attribute, encoded: (n,), a list (n, 16)."""
-        return np.asarray(self._arrays[f"posts.attr.{name}"][self._posts.rows(keys(post_ids))])
+        return self._posts.column(f"attr.{name}", self._posts.rows(keys(post_ids)))
 
     def popularity(self, post_ids: Sequence[str]) -> Floats:
         """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""
@@ -187,13 +212,12 @@ class OnlineSnapshot:
 
     def created_at(self, post_ids: Sequence[str]) -> npt.NDArray[np.datetime64]:
         """When each post was created (n,); NaT where unknown."""
-        return np.asarray(self._arrays["posts.created_at"][self._posts.rows(keys(post_ids))])
+        return self._posts.column("created_at", self._posts.rows(keys(post_ids)))
 
     def removed(self, post_ids: Sequence[str], at: datetime) -> npt.NDArray[np.bool_]:
-        """Whether each post was removed by an instant, as far as was known at `as_of` (n,)."""
-        return np.asarray(
-            self._arrays["posts.removed_at"][self._posts.rows(keys(post_ids))] <= np.datetime64(at)
-        )
+        """Whether each post was removed by an instant, as far as is known (n,)."""
+        rows = self._posts.rows(keys(post_ids))
+        return np.asarray(self._posts.column("removed_at", rows) <= np.datetime64(at))
 
     def first_posts(self, count: int) -> list[str]:
         """The first known posts by key, removed or not."""
@@ -206,6 +230,12 @@ class OnlineSnapshot:
         is_there = ~(removed_at <= np.datetime64(self.as_of))
         is_there[0] = False
         return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][is_there]]
+
+
+def _entities(arrays: Arrays, owner: Owner) -> Entities:
+    columns = {name: array for name, array in arrays.items() if name.startswith(f"{owner}.")}
+    own = {name.removeprefix(f"{owner}."): array for name, array in columns.items()}
+    return Entities(own.pop("keys"), own)
 
 
 def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:

@@ -44,6 +44,7 @@ MEANINGS = {
     "model_version": "The model that ranked.",
     "features_as_of": "The hour up to which features counted events.",
     "upserts_seen": "Number of the last change of a post or user that the answer took into account.",
+    "upserts_at": "When that change was received.",
     "served_by": "The tier that answered: champion or a fallback.",
     "rank": "Place in the answer, from 1.",
     "score": "Expected value of showing the post.",

@@ -26,7 +26,7 @@ from feed_platform.lake.traces import byte_pattern, distinctive_forms
 from feed_platform.settings import Settings
 
 DRAFT = ".draft"
-KINDS = ("feedback", "requests")
+KINDS = ("feedback", "requests", "upserts")
 REVISION = re.compile(r"-r(\d+)$")
 
 

@@ -22,6 +22,7 @@ ANSWER: dict[str, Any] = {
     "model_version": pl.String,
     "features_as_of": pl.Datetime("us"),
     "upserts_seen": pl.Int64,
+    "upserts_at": pl.Datetime("us"),
     "served_by": pl.String,
 }
 EVENT: dict[str, Any] = {

@@ -5,7 +5,7 @@ apart by request_id, by (request_id, post_id) and by event_id, so that reading b
 changes nothing either.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
@@ -16,6 +16,8 @@ from feed_platform.interactions.ingest import ingest_into
 from feed_platform.interactions.log_frames import answer_frames, event_frame
 from feed_platform.interactions.log_tails import keep_offsets, read_tails
 from feed_platform.interactions.records import decode_feedback, decode_request
+from feed_platform.interactions.upsert_import import import_upserts
+from feed_platform.interactions.upsert_log import decode_upsert
 from feed_platform.lake import seal
 from feed_platform.lake.erased import suppression
 from feed_platform.settings import Settings
@@ -35,7 +37,7 @@ select answer, request_id from log_answers anti join log_requests using (answer)
 INSERT_REQUESTS = """
 insert into serving.requests by name
 select request_id, user_id, surface, context::json as context, requested_at, policy, experiment, arm,
-       model_version, features_as_of, upserts_seen, served_by,
+       model_version, features_as_of, upserts_seen, upserts_at, served_by,
        greatest(requested_at, received_at, $seal) as known_at
 from log_requests
 """
@@ -114,6 +116,7 @@ class LogCounts:
         unreadable: records that were not understood; they stay in their segment.
         waited_seconds: how long the oldest of the new records had waited for this import.
         newest: when the newest of them was received; None where nothing was new.
+        upserts: what became of the changes of posts and users.
     """
 
     requests: int
@@ -124,6 +127,7 @@ class LogCounts:
     unreadable: int
     waited_seconds: float
     newest: datetime | None
+    upserts: Counts = field(default_factory=Counts)
 
 
 def import_logs(
@@ -138,11 +142,13 @@ def import_logs(
     # Feedback is read first: the requests that it speaks of were logged before it.
     events, feedback_tails = read_tails(con, settings, "feedback", decode_feedback)
     answers, request_tails = read_tails(con, settings, "requests", decode_request)
-    tails = feedback_tails + request_tails
+    changes, upsert_tails = read_tails(con, settings, "upserts", decode_upsert)
+    tails = feedback_tails + request_tails + upsert_tails
     received = sorted(
         [event.record.received_at for event in events] + [answer.record.received_at for answer in answers]
     )
     erased = suppression(con)
+    upserts = import_upserts(con, feed, changes, erased, imported_at)
     events = [logged for logged in events if logged.record.user_id not in erased]
     answers = [logged for logged in answers if logged.record.user_id not in erased]
     repeated, feedback = 0, Counts()
@@ -162,6 +168,7 @@ def import_logs(
         unreadable=sum(tail.unreadable for tail in tails),
         waited_seconds=(imported_at - received[0]).total_seconds() if received else 0.0,
         newest=received[-1] if received else None,
+        upserts=upserts,
     )
 
 

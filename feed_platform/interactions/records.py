@@ -25,6 +25,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         received_at: when the service took the request; of several answers to one request_id
             the first one counts.
+        upserts_seen: number of the last change of a post or user that the answer took into account, received
+            at `upserts_at`; none since the features' hour.
         limit: how many candidates the answer showed; the others were ranked below them.
         candidates: every candidate that was ranked, best first.
         vectors: the feature rows of `candidates`, in their order, each as long as
@@ -46,6 +48,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str | None = None
     arm: str | None = None
     upserts_seen: int | None = None
+    upserts_at: datetime | None = None
     vectors: list[list[float | None]] | None = None
     vector_names: list[str] | None = None
 

@@ -81,7 +81,7 @@ def ingest_sources(
         sealed_until = move_seal(con, current) if is_present else seal(con, current)
     with lake.read() as con:
         version = version_of(con)
-    return Ingested(_by_table([*counted, logs.feedback]), logs, sealed_until, version)
+    return Ingested(_by_table([*counted, logs.feedback, logs.upserts]), logs, sealed_until, version)
 
 
 def _ingest_source(

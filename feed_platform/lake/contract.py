@@ -4,7 +4,7 @@ import duckdb
 
 from feed_platform.feed import FeedError
 
-VERSION = 3
+VERSION = 4
 
 _PROVENANCE = "received_at TIMESTAMP, known_at TIMESTAMP, source VARCHAR"
 _QUARANTINE = """quarantine_id VARCHAR, source VARCHAR, file VARCHAR, row BIGINT, reason VARCHAR,
@@ -33,7 +33,7 @@ TABLES = {
     "serving.requests": """request_id VARCHAR, user_id VARCHAR, surface VARCHAR, context JSON,
                            requested_at TIMESTAMP, policy VARCHAR, experiment VARCHAR, arm VARCHAR,
                            model_version VARCHAR, features_as_of TIMESTAMP, upserts_seen BIGINT,
-                           served_by VARCHAR, known_at TIMESTAMP""",
+                           upserts_at TIMESTAMP, served_by VARCHAR, known_at TIMESTAMP""",
     "serving.candidates": """request_id VARCHAR, post_id VARCHAR, rank INTEGER, score DOUBLE,
                              propensity DOUBLE""",
     "serving.vectors": "request_id VARCHAR, post_id VARCHAR, names VARCHAR[], vector FLOAT[]",

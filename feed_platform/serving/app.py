@@ -25,6 +25,7 @@ from feed_platform.serving.schemas import (
     RankRequest,
 )
 from feed_platform.serving.tokens import Keyring
+from feed_platform.serving.upsert_routes import UpsertRoutes
 
 PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
 
@@ -38,10 +39,13 @@ def build_app(backend: Backend) -> FastAPI:
     """The app of a replica."""
     app = FastAPI(title=f"{backend.feed.name}: ranking", version="1", docs_url=None, redoc_url=None)
     routes = Routes(backend)
+    changes = UpsertRoutes(backend)
     handlers: dict[operations.Operation, Callable[..., Awaitable[Response]]] = {
         operations.RANK: routes.rank,
         operations.PREDICT: routes.predict,
         operations.FEEDBACK: routes.feedback,
+        operations.POSTS: changes.posts,
+        operations.USERS: changes.users,
         operations.HEALTH: routes.healthz,
         operations.READY: routes.readyz,
         operations.METRICS: routes.metrics,

@@ -98,6 +98,25 @@ FEEDBACK = Operation(
     },
     errors={**_READING, 503: "The events could not be made durable: send them again."},
 )
+_PUTTING = {**_READING, 503: "The changes could not be made durable, or too many wait: send them again."}
+POSTS = Operation(
+    "/v1/posts",
+    "PUT",
+    "Say what posts are: new ones, changes, removals.",
+    answer=schemas.UpsertResponse,
+    takes=schemas.PostsRequest,
+    example={"posts": [{"post_id": "p-1", "author_id": "a-1", "topic": "travel"}]},
+    errors=_PUTTING,
+)
+USERS = Operation(
+    "/v1/users",
+    "PUT",
+    "Say what users are.",
+    answer=schemas.UpsertResponse,
+    takes=schemas.UsersRequest,
+    example={"users": [{"user_id": "u-1"}]},
+    errors=_PUTTING,
+)
 HEALTH = Operation("/healthz", "GET", "Whether the process lives.", media_type="text/plain")
 READY = Operation(
     "/readyz",
@@ -108,7 +127,7 @@ READY = Operation(
 )
 METRICS = Operation("/metrics", "GET", "Counters for Prometheus, of one replica.", media_type="text/plain")
 
-ALL = (RANK, PREDICT, FEEDBACK, HEALTH, READY, METRICS)
+ALL = (RANK, PREDICT, FEEDBACK, POSTS, USERS, HEALTH, READY, METRICS)
 
 
 @cache

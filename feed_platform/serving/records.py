@@ -56,6 +56,8 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         served_by=scored.served_by,
         model_version=scored.model_version,
         features_as_of=snapshot.as_of if snapshot else None,
+        upserts_seen=snapshot.upserts_seen if snapshot else None,
+        upserts_at=snapshot.upserts_at if snapshot else None,
         vectors=vectors,
         vector_names=list(snapshot.names) if snapshot and vectors is not None else None,
     )

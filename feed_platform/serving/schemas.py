@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 MAX_CANDIDATES = 2_000
 MAX_EVENTS = 5_000
@@ -207,6 +207,44 @@ class FeedbackResponse(msgspec.Struct, frozen=True):
     accepted: int
     duplicates: int
     rejected: list[Rejected]
+
+
+class PostUpsert(Body):
+    """What is said of a post: fields left out keep their values, null takes one away.
+
+    The attributes that feed.toml declares are fields too.
+    """
+
+    post_id: Id
+    author_id: Id | UnsetType | None = UNSET
+    topic: Label | UnsetType | None = UNSET
+    created_at: Instant | UnsetType | None = UNSET
+    removed_at: Instant | UnsetType | None = UNSET
+
+
+class PostsRequest(Body):
+    """Posts that are new or have changed."""
+
+    posts: Annotated[list[PostUpsert], Meta(min_length=1, max_length=1_000)]
+
+
+class UserUpsert(Body):
+    """What is said of a user, by the attributes that feed.toml declares; those left out keep their values."""
+
+    user_id: Id
+
+
+class UsersRequest(Body):
+    """Users that are new or have changed."""
+
+    users: Annotated[list[UserUpsert], Meta(min_length=1, max_length=1_000)]
+
+
+class UpsertResponse(msgspec.Struct, frozen=True):
+    """Changes are durable, and known to this replica; `number` is the last one's in the home's order."""
+
+    accepted: int
+    number: int
 
 
 class FieldError(msgspec.Struct, frozen=True):

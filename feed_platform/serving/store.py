@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from feed_platform.features.changes import Change
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.features.snapshot_check import open_checked
 from feed_platform.feed import FeedError
 from feed_platform.learning.bundle import Bundle
 from feed_platform.serving import pointer
+from feed_platform.serving.upserts import Changes
 from feed_platform.settings import Settings
 
 WATCH_SECONDS = 0.2
@@ -83,7 +85,8 @@ class Store:
     """Holds `loaded`, `errors` of what could not be loaded, and the bundle last `attempted`.
 
     The last good state stays. Model and snapshot are watched by a thread each, so that a model goes back
-    at once while a large snapshot is being read; others read `loaded`.
+    at once while a large snapshot is being read; others read `loaded`. What has changed of posts and users
+    since the snapshot's hour is part of `loaded.snapshot`.
     """
 
     def __init__(self, settings: Settings, on_error: Callable[[str], None] = lambda part: None) -> None:
@@ -102,9 +105,11 @@ class Store:
         self._loading: set[str] = set()
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self.changes = Changes(settings.logs / "upserts")
 
     def refresh(self) -> None:
         """Load what the pointers name now, and switch if it differs from what is loaded."""
+        self.take_changes()
         changed = [self._attempt(part) for part in self._pointers]
         if any(changed):
             self._switch()
@@ -113,6 +118,16 @@ class Store:
         """Refresh in threads of its own until `close`."""
         for part in self._pointers:
             threading.Thread(target=self._watch, args=(part,), name=f"watch-{part}", daemon=True).start()
+        threading.Thread(target=self._watch_changes, name="watch-upserts", daemon=True).start()
+
+    def take_changes(self) -> None:
+        """Bring new upserts into what is loaded."""
+        with self._lock:
+            try:
+                self._apply(self.changes.read())
+                self._mend("upserts")
+            except Exception as error:
+                self._fail("upserts", error)
 
     def close(self) -> None:
         """Stop watching."""
@@ -122,6 +137,20 @@ class Store:
         while not self._closing.wait(WATCH_SECONDS):
             if self._attempt(part):
                 self._switch()
+
+    def _watch_changes(self) -> None:
+        while not self._closing.wait(WATCH_SECONDS):
+            self.take_changes()
+
+    def _apply(self, fresh: Sequence[Change]) -> None:
+        if not fresh:
+            return
+        serves_newest = self.loaded.snapshot is self._snapshot
+        if self._snapshot is not None:
+            self._snapshot = self._snapshot.with_changes(fresh)
+        if self.loaded.snapshot is not None:
+            live = self._snapshot if serves_newest else self.loaded.snapshot.with_changes(fresh)
+            self.loaded = replace(self.loaded, snapshot=live)
 
     def _attempt(self, part: str) -> bool:
         """Load a part if its pointer says something new, or failed a while ago; whether it was loaded."""
@@ -150,7 +179,7 @@ class Store:
         """False where the pointer moved on meanwhile: a model that was given up must not go live."""
         named = pointer.parse(text).current
         with self._lock:
-            self.errors = {part: why for part, why in self.errors.items() if part == "snapshot"}
+            self.errors = {part: why for part, why in self.errors.items() if part in ("snapshot", "upserts")}
             self.attempted = named.bundle
         bundle = Bundle.load(self._models / named.bundle)
         bundle.self_test()
@@ -170,7 +199,8 @@ class Store:
         snapshot = open_checked(self._online / named["snapshot"])
         if _text(self._pointers["snapshot"]) != text:
             return False
-        self._snapshot = snapshot
+        with self._lock:
+            self._snapshot = snapshot.with_changes(self.changes.since(snapshot.as_of))
         self._mend("snapshot")
         return True
 

@@ -102,7 +102,21 @@ def test_an_answer_and_its_feedback_become_rows(home: Settings) -> None:
     counts = _import(home)
     assert (counts.requests, counts.repeated, counts.torn_bytes, counts.unreadable) == (1, 0, 0, 0)
     assert _all(home, "select * exclude (context) from serving.requests") == [
-        ("r1", "ann", "home", AT, "softmax", None, None, "3", AT.replace(minute=0), None, "champion", AT)
+        (
+            "r1",
+            "ann",
+            "home",
+            AT,
+            "softmax",
+            None,
+            None,
+            "3",
+            AT.replace(minute=0),
+            None,
+            None,
+            "champion",
+            AT,
+        )
     ]
     assert _all(home, "from serving.candidates order by rank") == [
         ("r1", "a", 1, 1.0, 0.5),

@@ -5,14 +5,15 @@ with impressions as (
 ),
 
 requests as (
-    select request_id, requested_at, features_as_of from {{ source("serving", "requests") }}
+    select request_id, requested_at, features_as_of, upserts_at from {{ source("serving", "requests") }}
 ),
 
 posts as (
     select post_key, author_id, topic, author_key, topic_key, created_at, known_at from {{ ref("stg_posts") }}
 ),
 
--- A logged request says which features it was answered with; otherwise the rule does.
+-- A logged request says which features it was answered with, and the last change of a post or user
+-- that it had seen; otherwise the rule does.
 timed_impressions as (
     select
         impressions.*,
@@ -21,7 +22,9 @@ timed_impressions as (
             requests.features_as_of,
             date_trunc('hour', impressions.shown_at - interval {{ var("feature_delay_minutes") }} minute)
         ) as as_of,
-        coalesce(requests.features_as_of - interval 1 microsecond, impressions.shown_at) as attributes_at
+        coalesce(
+            greatest(requests.features_as_of - interval 1 microsecond, requests.upserts_at), impressions.shown_at
+        ) as attributes_at
     from impressions
     left join requests on impressions.request_id = requests.request_id
 )

@@ -36,7 +36,8 @@ chosen as (
 select chosen.request_id, chosen.user_id, candidates.post_id, chosen.context, chosen.requested_at as at,
     coalesce(chosen.features_as_of,
         date_trunc('hour', chosen.requested_at - to_minutes(cast($delay as bigint)))) as as_of,
-    coalesce(chosen.features_as_of - interval 1 microsecond, chosen.requested_at) as attributes_at,
+    coalesce(greatest(chosen.features_as_of - interval 1 microsecond, chosen.upserts_at), chosen.requested_at)
+        as attributes_at,
     shown.position as place, shown.propensity, shown.reward
 from chosen join serving.candidates using (request_id) left join shown using (request_id, post_id)
 order by chosen.request_id, shown.position nulls last, candidates.post_id

@@ -7,6 +7,7 @@ its offset is committed first, then the files change places. Killed at any point
 import os
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,14 @@ from feed_platform.interactions.records import (
     decode_request,
 )
 from feed_platform.interactions.segments import CLOSED, HEADER, Records, find_segments, pack, read_records
+from feed_platform.interactions.upsert_log import decode_upsert
 from feed_platform.lake import Lake
 from feed_platform.lake.traces import byte_pattern, distinctive_forms
 from feed_platform.settings import Settings
 
 DRAFT = ".draft"
-KINDS = ("feedback", "requests", "upserts")
+UPSERTS = "upserts"
+KINDS = ("feedback", "requests", UPSERTS)
 REVISION = re.compile(r"-r(\d+)$")
 
 
@@ -47,6 +50,8 @@ class Theirs:
 
     def owns(self, kind: str, payload: bytes) -> bool:
         """Whether a record is one of theirs."""
+        if kind == UPSERTS:
+            return not self.user_ids.isdisjoint(_people_of(payload)) or self.stands_in(payload)
         record = _decoded(kind, payload)
         named = record is not None and (
             record.user_id in self.user_ids or record.request_id in self.request_ids
@@ -78,7 +83,11 @@ class Rewrite:
 
 def people_in_logs(settings: Settings, user_ids: Collection[str]) -> set[str]:
     """Those of the ids that records name."""
-    named = {record.user_id for kind in KINDS for record in _records(settings, kind)}
+    named = {record.user_id for kind in KINDS if kind != UPSERTS for record in _records(settings, kind)}
+    segments = find_segments(settings.logs / UPSERTS).values()
+    named |= {
+        one for path in segments for payload in read_records(path).payloads for one in _people_of(payload)
+    }
     return {user_id for user_id in user_ids if user_id in named}
 
 
@@ -118,6 +127,15 @@ def _records(settings: Settings, kind: str) -> Iterator[RequestRecord | Feedback
     for path in find_segments(settings.logs / kind).values():
         records = (_decoded(kind, payload) for payload in read_records(path).payloads)
         yield from (record for record in records if record is not None)
+
+
+def _people_of(payload: bytes) -> set[str]:
+    """The user that an upsert is about, or the author of its post."""
+    with suppress(msgspec.DecodeError):
+        record = decode_upsert(payload)
+        person = record.entity_id if record.owner == "users" else record.fields.get("author_id")
+        return {person} if person else set()
+    return set()
 
 
 def _decoded(kind: str, payload: bytes) -> RequestRecord | FeedbackRecord | None:

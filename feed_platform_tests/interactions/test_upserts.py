@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Thread
 
 from feed_platform.feed import Attributes, Feed
+from feed_platform.interactions.log_erasure import erase_from_logs, people_in_logs
 from feed_platform.interactions.log_import import LogCounts, import_logs
 from feed_platform.interactions.segments import pack
 from feed_platform.interactions.upsert_log import UpsertLog, UpsertTail
@@ -63,3 +64,15 @@ def test_upserts_become_whole_versions_once(home: Settings) -> None:
         ("ann", "art", 3.0, removed, True),
         ("ann", None, 3.0, removed, True),
     ]
+
+
+def test_erasure_finds_people_in_upserts(home: Settings) -> None:
+    log = UpsertLog(home.logs / "upserts")
+    log.append("posts", [("p1", {"author_id": "ann"}), ("p2", {"topic": "art"})])
+    log.append("users", [("ann", {"country": "de"}), ("ben", {})])
+
+    assert people_in_logs(home, {"ann", "ben", "cleo"}) == {"ann", "ben"}
+    assert erase_from_logs(home, Lake.of(home), {"ann"}) == 2
+    kept = [(one.number, one.entity_id) for one in UpsertTail(home.logs / "upserts").read()]
+    assert kept == [(2, "p2"), (4, "ben")]
+    assert UpsertLog(home.logs / "upserts").append("users", [("ben", {})]) == 5

@@ -198,13 +198,20 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
 
 @app.command()
-def lineage(request_id: Annotated[str, typer.Argument(help="Of an answer that /v1/rank gave.")]) -> None:
-    """From an answer back to its model, training rows, features' hour, raw days and source files (YAML)."""
+def lineage(
+    request_id: Annotated[str | None, typer.Argument(help="Of an answer that /v1/rank gave.")] = None,
+    model: Annotated[str | None, typer.Option(help="A registered version, in place of an answer.")] = None,
+) -> None:
+    """From an answer, or a model, back to training rows, features' hour, raw days and source files (YAML)."""
     import yaml
 
     from feed_platform.lineage import lineage as trace
+    from feed_platform.lineage import model_lineage
 
-    plain = json.loads(json.dumps(trace(Settings(), request_id), default=str))
+    if (request_id is None) == (model is None):
+        raise FeedError("name an answer or a model: feed lineage REQUEST_ID, or feed lineage --model VERSION")
+    found = model_lineage(Settings(), model) if model else trace(Settings(), str(request_id))
+    plain = json.loads(json.dumps(found, default=str))
     print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), end="")
 
 

@@ -1,15 +1,17 @@
-"""From an HTTP answer back to its model, training rows, features' hour, raw days and source files."""
+"""From an HTTP answer, or a model, back to training rows, features' hour, raw days and source files."""
 
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import duckdb
 
+from feed_platform.features.builds import definitions_hash
 from feed_platform.features.project import definitions
 from feed_platform.feed import Feed, FeedError, MappingSource, load_feed
 from feed_platform.interactions.batch import RAW_TABLES
+from feed_platform.interactions.content import RawDays, raw_days
 from feed_platform.lake import Lake
+from feed_platform.learning import provenance
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.settings import Settings
 
@@ -22,15 +24,6 @@ BUILD = """
 select lake_version, sealed_until, built_at from features.builds
 where sealed_until >= $as_of order by sealed_until, lake_version limit 1
 """
-DEFINITIONS = "select string_agg(model || definition, '' order by model) from features.definitions"
-# A day's rows in any order give the same hash: the sum of their own, modulo 2^64.
-RAW_DAYS = """
-select cast(known_at as date) as day, source, count(*) as rows,
-    format('{{:016x}}', cast(sum(cast(hash(one) as hugeint)) % 18446744073709551616 as ubigint)) as content
-from raw.{table} as one where known_at >= $first and known_at < $as_of
-group by 1, 2 order by 1, 2
-"""
-TABLES = ("impressions", "engagements")
 Facts = dict[str, Any]
 
 
@@ -63,6 +56,38 @@ def lineage(settings: Settings, request_id: str) -> Facts:
     }
 
 
+def model_lineage(settings: Settings, version: str) -> Facts:
+    """What one registered version was made of, and which of its raw days hold something else today.
+
+    Raises:
+        FeedError: there is no such version.
+    """
+    from feed_platform.learning import registry
+
+    known = registry.get_version(settings, version)
+    made_of = provenance.recorded(settings, known.run_id)
+    return {
+        "model": _model(settings, version) | {"tags": registry.version_tags(settings, version)},
+        "metrics": registry.client(settings).get_run(known.run_id).data.metrics,
+        "made of": made_of,
+        "raw days that have changed since": _changed(settings, made_of) if made_of else "unknown",
+        "sources": _sources(load_feed(settings)),
+    }
+
+
+def _changed(settings: Settings, made_of: Facts) -> list[str]:
+    with Lake.of(settings).read() as con:
+        now = raw_days(con, datetime.min, datetime.fromisoformat(made_of["sealed_until"]))
+    before, after = _contents(made_of["raw"]), _contents(now)
+    return sorted({key for key, _ in before.items() ^ after.items()})
+
+
+def _contents(raw: RawDays) -> dict[str, str]:
+    return {
+        f"{table} {one['day']} {one['source']}": one["content"] for table, days in raw.items() for one in days
+    }
+
+
 def _one(con: duckdb.DuckDBPyConnection, sql: str, parameters: Facts) -> Facts | None:
     found = con.execute(sql, parameters)
     names = [column[0] for column in found.description or ()]
@@ -86,31 +111,27 @@ def _model(settings: Settings, version: str | None) -> Facts:
         "mlflow_run": known.run_id,
         "dagster_run": run.data.tags.get("dagster_run_id"),
         "code_version": run.data.params.get("code_version"),
+        "made of": _summary(provenance.recorded(settings, known.run_id)),
         "training.examples at lake version": record.read_at,
         "split": record.split.as_json(),
         "validation log losses": record.losses,
     }
 
 
+def _summary(made_of: Facts) -> Facts:
+    """The hashes that `feed lineage --model` spells out by day."""
+    return {name: made_of[name] for name in ("raw_content", "definitions", "sealed_until") if name in made_of}
+
+
 def _features(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Facts:
     """The build that first held the hour, and a hash of the definitions that the newest one has."""
-    row = con.execute(DEFINITIONS).fetchone()
-    text = row[0] if row else None
-    definition = sha256(text.encode()).hexdigest()[:16] if text else None
     build = _one(con, BUILD, {"as_of": as_of}) or {}
-    return {"as_of": as_of, **build, "definitions of the newest build": definition}
+    return {"as_of": as_of, **build, "dbt definitions of the newest build": definitions_hash(con)}
 
 
-def _raw_days(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Facts:
+def _raw_days(con: duckdb.DuckDBPyConnection, as_of: datetime) -> RawDays:
     reach = timedelta(hours=max(definitions().window_hours.values()))
-    span = {"first": as_of - reach, "as_of": as_of}
-    return {
-        f"raw.{table}": [
-            dict(zip(("day", "source", "rows", "content"), row, strict=True))
-            for row in con.execute(RAW_DAYS.format(table=table), span).fetchall()
-        ]
-        for table in TABLES
-    }
+    return raw_days(con, as_of - reach, as_of)
 
 
 def _sources(feed: Feed) -> list[Facts]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 import duckdb
 
@@ -55,3 +56,15 @@ def changed_models(con: duckdb.DuckDBPyConnection, definitions: Mapping[str, str
     """The models that the last build made by other definitions; none before the first build."""
     built = dict(con.execute("select model, definition from features.definitions").fetchall())
     return [model for model, definition in definitions.items() if built and built.get(model) != definition]
+
+
+def definitions_hash(con: duckdb.DuckDBPyConnection) -> str | None:
+    """One hash of all dbt models' definitions in the newest build; None where it recorded none.
+
+    dbt's manifest as a file holds times and paths, so that two parses of one project differ; this is of what
+    it says of the models: their SQL, macros, vars and parents.
+    """
+    row = con.execute(
+        "select string_agg(model || definition, '' order by model) from features.definitions"
+    ).fetchone()
+    return sha256(row[0].encode()).hexdigest()[:16] if row and row[0] else None

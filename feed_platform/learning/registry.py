@@ -100,6 +100,11 @@ def tag_version(settings: Settings, version: str, tags: Mapping[str, str]) -> No
         registry.set_model_version_tag(MODEL, version, name, value)
 
 
+def version_tags(settings: Settings, version: str) -> dict[str, str]:
+    """The tags of a registered version."""
+    return dict(client(settings).get_model_version(MODEL, version).tags)
+
+
 def register(settings: Settings, run_id: str, bundle: Bundle) -> ModelVersion:
     """Register a bundle that lies among the run's artifacts; a bundle has one version for ever."""
     for known in versions(settings):

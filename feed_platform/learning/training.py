@@ -12,6 +12,7 @@ from feed_platform.learning.dataset import Dataset, load_dataset
 from feed_platform.learning.examples import TABLE
 from feed_platform.learning.models import RANKER, Trained, fit_all
 from feed_platform.learning.plots import importance_figure, reliability_figure
+from feed_platform.learning.provenance import FILE, provenance, version_tags
 from feed_platform.learning.ranker import RankerConfig, importance, scoped
 from feed_platform.learning.record import TAG, TrainingRecord
 from feed_platform.learning.registry import BUNDLES, ModelVersion
@@ -40,13 +41,20 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
     Raises:
         FeedError: there are no examples or too short a log, or the ranker can't learn at all.
     """
+    import mlflow
+
     with Lake.of(settings).read() as con:
-        data = load_dataset(con, feed)
+        data, known = load_dataset(con, feed), provenance(con)
     with tracked_run(settings, launch) as run_id:
         _log_inputs(settings, data, scoped(config, feed, data.features))
         trained = fit_all(data, feed, config)
         _log_results(trained, data)
-        return Outcome(_nominate(settings, run_id, trained), trained, data)
+        mlflow.log_dict(known.as_json(), FILE)
+        best = _nominate(settings, run_id, trained)
+        if best.run_id == run_id:
+            tags = version_tags(known, data.read_at, trained.losses[trained.best])
+            registry.tag_version(settings, best.version, tags)
+        return Outcome(best, trained, data)
 
 
 def ranker_importance(trained: Trained) -> dict[str, float]:

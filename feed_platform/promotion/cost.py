@@ -73,7 +73,8 @@ def _requests(snapshot: OnlineSnapshot, people: Sequence[str]) -> list[dict[str,
     step = max(1, len(snapshot.posts) // CANDIDATES)
     known = snapshot.posts[::step][:CANDIDATES]
     posts = [*known, *(f"unknown-{n}" for n in range(CANDIDATES - len(known)))]
-    return [{"user_id": person, "candidate_ids": posts} for person in (people or [None])[:PEOPLE]]
+    asked: Sequence[str | None] = people[:PEOPLE] or [None]
+    return [{"user_id": person, "candidate_ids": posts} for person in asked]
 
 
 def within(cost: Cost, budgets: Budgets) -> list[Finding]:

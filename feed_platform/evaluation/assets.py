@@ -3,6 +3,7 @@
 import dagster as dg
 
 from feed_platform.evaluation.charts import calibration_figure, precision_recall_figure, slices_figure
+from feed_platform.evaluation.errors.publish import work_list, worst_slices
 from feed_platform.evaluation.evaluate import Evaluation
 from feed_platform.evaluation.pages import shown
 from feed_platform.evaluation.publish import Published, publish_reports
@@ -41,6 +42,8 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
         f"{prefix}verdict": dg.MetadataValue.text(verdict(found).sentence),
         f"{prefix}worth": dg.MetadataValue.md(_worth(done)),
         f"{prefix}off-policy": dg.MetadataValue.md(_verdicts(done)),
+        f"{prefix}work on next": dg.MetadataValue.md(_listed(work_list(done.errors))),
+        f"{prefix}worst slices": dg.MetadataValue.md(_listed(worst_slices(done.errors))),
         f"{prefix}report": dg.MetadataValue.path(done.path),
         f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
         **{
@@ -57,6 +60,10 @@ def _worth(done: Published) -> str:
 def _verdicts(done: Published) -> str:
     answers = [f"- **{one.verdict.word}**: {one.verdict.sentence}" for one in done.off_policy.answers]
     return "\n".join(answers + [f"- {sentence}" for sentence in done.off_policy.own])
+
+
+def _listed(sentences: list[str]) -> str:
+    return "\n".join(f"1. {sentence}" for sentence in sentences) or "nothing stands out beyond noise"
 
 
 def _table(found: Evaluation) -> list[dg.TableRecord]:

@@ -129,14 +129,15 @@ def _bayes(lake: Lake, material: Material) -> Scored | None:
     """The true click probabilities as a model, if they are known for all test rows."""
     data = material.data
     with lake.read() as con:
-        tuning, truth = (_known_truth(con, part.frame) for part in (data.calibration, data.test))
+        tuning, truth = (known_truth(con, part.frame) for part in (data.calibration, data.test))
     if tuning.has_nulls() or truth.has_nulls():
         return None
     threshold = best_threshold(data.calibration.label(TRUTH_EVENT), tuning.to_numpy())
     return Scored(material.label(TRUTH_EVENT), truth.to_numpy(), threshold, material.request)
 
 
-def _known_truth(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> pl.Series:
+def known_truth(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> pl.Series:
+    """The true click probability of each row, (n,); null where it isn't known."""
     con.register("wanted", frame.select("impression_id").with_row_index("place").to_arrow())
     known = con.execute(
         "select click_probability from wanted "

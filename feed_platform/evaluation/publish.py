@@ -9,6 +9,8 @@ from feed_platform.evaluation.business import Business, value_version
 from feed_platform.evaluation.card import write_card
 from feed_platform.evaluation.compare import compare
 from feed_platform.evaluation.compare_page import judged, write_comparison
+from feed_platform.evaluation.errors.analyse import ErrorAnalysis, analyse_errors
+from feed_platform.evaluation.errors.publish import save_errors
 from feed_platform.evaluation.evaluate import Evaluation, evaluate_objectives
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy, evaluate_off_policy
 from feed_platform.evaluation.off_policy.publish import save_answers
@@ -27,12 +29,13 @@ EVALUATED: tuple[Alias, ...] = ("champion", "challenger")
 @dataclass(frozen=True)
 class Published:
     """One version's evaluation, by objective, its feeds and money, what it would have earned as the policy,
-    and its page."""
+    where it errs, and its page."""
 
     alias: Alias
     found: list[Evaluation]
     business: Business
     off_policy: OffPolicy
+    errors: list[ErrorAnalysis]
     path: Path
 
 
@@ -66,11 +69,13 @@ def _publish(settings: Settings, alias: Alias, material: Material, rival: ModelV
     found, business = evaluate_objectives(lake, material), value_version(material)
     off_policy = evaluate_off_policy(settings, material.version)
     against = _against(settings, material.version, rival)
-    path = write_report(settings, found, business, off_policy, against)
+    errors = analyse_errors(settings, material.version)
+    path = write_report(settings, found, business, off_policy, errors, against)
     save_numbers(lake, found, business)
     save_answers(lake, found[0].version, off_policy.answers)
+    save_errors(lake, found[0].version, errors)
     _track(settings, found, path, write_card(settings, found, business, off_policy))
-    return Published(alias, found, business, off_policy, path)
+    return Published(alias, found, business, off_policy, errors, path)
 
 
 def _against(settings: Settings, version: ModelVersion, champion: ModelVersion | None) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from feed_platform.evaluation.charts import (
     slices_figure,
     swings_figure,
 )
+from feed_platform.evaluation.errors.analyse import ErrorAnalysis
+from feed_platform.evaluation.errors.publish import error_sections
 from feed_platform.evaluation.evaluate import Evaluation
 from feed_platform.evaluation.feeds import DEPTH, Feeds
 from feed_platform.evaluation.feeds import METRICS as FEED_METRICS
@@ -52,32 +54,43 @@ def write_report(
     found: list[Evaluation],
     business: Business,
     off_policy: OffPolicy,
+    errors: list[ErrorAnalysis],
     against: tuple[str, ...] = (),
 ) -> Path:
-    """Write `reports/model-<version>.html`: summary, objectives, feeds, money, off-policy values.
+    """Write `reports/model-<version>.html`: summary, objectives, errors, feeds, money, off-policy values.
 
     `against` says how the version compares with the champion, in sentences.
     """
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(found, business, off_policy, against))
+    write_atomically(path, render(found, business, off_policy, errors, against))
     return path
 
 
 def render(
-    found: list[Evaluation], business: Business, off_policy: OffPolicy, against: tuple[str, ...] = ()
+    found: list[Evaluation],
+    business: Business,
+    off_policy: OffPolicy,
+    errors: list[ErrorAnalysis],
+    against: tuple[str, ...] = (),
 ) -> str:
     """The page: every section once, in the order of reading."""
-    return fill("report.html", first=found[0], sections=_sections(found, business, off_policy, against))
+    sections = _sections(found, business, off_policy, errors, against)
+    return fill("report.html", first=found[0], sections=sections)
 
 
 def _sections(
-    found: list[Evaluation], business: Business, off_policy: OffPolicy, against: tuple[str, ...]
+    found: list[Evaluation],
+    business: Business,
+    off_policy: OffPolicy,
+    errors: list[ErrorAnalysis],
+    against: tuple[str, ...],
 ) -> list[Section]:
     asked = questions(found, business, off_policy, against)
     return [
         section("summary", "Summary", "summary.html", questions=asked),
         *(_objective_section(part) for part in found),
+        *error_sections(errors),
         *_feeds_section(found[0], business.feeds),
         _money_section(found[0], business.money),
         section("off-policy", "As the feed's policy", "off_policy.html", off_policy=off_policy),

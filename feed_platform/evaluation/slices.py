@@ -1,8 +1,12 @@
 """Parts of the test rows where a model may be worse than it looks on all of them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from feed_platform.feed import FeedError, SliceFloor
 
 TOPICS = 8
 NEW_POST_HOURS = 24
@@ -32,6 +36,29 @@ def slices(frame: pl.DataFrame) -> dict[str, Mask]:
     }
     masks = frame.select(rule.fill_null(False).alias(name) for name, rule in rules.items())
     return {name: mask.to_numpy() for name, mask in masks.to_dict().items() if mask.any()}
+
+
+def declared(frame: pl.DataFrame, floors: Iterable[SliceFloor]) -> dict[str, Mask]:
+    """Name to rows, (n,) each, of the slices that `feed.toml` declares.
+
+    Raises:
+        FeedError: a condition can't be evaluated; names the slice.
+    """
+    return {one.name: _where(frame, one) for one in floors}
+
+
+def _where(frame: pl.DataFrame, one: SliceFloor) -> Mask:
+    try:
+        chosen = frame.select(pl.sql_expr(one.where).fill_null(False).alias("in"))["in"]
+        if chosen.dtype != pl.Boolean or len(chosen) != len(frame):
+            raise ValueError("it is no condition on a row")
+    except Exception as error:  # polars has many kinds for what a person may write
+        first = str(error).strip().splitlines()[0]
+        raise FeedError(
+            f"feed.toml: promotion.slices {one.name!r}: where = {one.where!r}: {first}; it is a "
+            "condition in SQL over the columns of training.examples"
+        ) from error
+    return chosen.to_numpy()
 
 
 def _band(low: int, high: int | None) -> pl.Expr:

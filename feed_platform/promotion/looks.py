@@ -12,13 +12,14 @@ from feed_platform.evaluation.metrics import (
     calibration_error,
     roc_auc,
 )
+from feed_platform.evaluation.slices import declared
 from feed_platform.features.differences import Differences
-from feed_platform.feed import FeedError, Promotion, SliceFloor
+from feed_platform.feed import Promotion, SliceFloor
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels
 from feed_platform.promotion.contest import Contest, Side, matrix_of
 from feed_platform.promotion.finding import Finding, Outcome
-from feed_platform.promotion.gaps import Gap, Mask, gaps
+from feed_platform.promotion.gaps import Gap, gaps
 
 FEW_POSITIVES = 100
 FEW_USERS = 30
@@ -33,7 +34,7 @@ def comparisons(contest: Contest, rules: Promotion) -> list[Finding]:
     mine, rate = contest.losses(contest.candidate), contest.losses(contest.constant)
     everything = np.ones(len(mine), dtype=bool)
     values = {ABOVE_CONSTANT: (mine - rate, everything)}
-    masks = dict(_slices(contest, rules))
+    masks = declared(contest.test.frame, rules.slices)
     if contest.champion:
         theirs = contest.losses(contest.champion)
         values[CLAIM] = (mine - _bar(theirs, rate, contest, rules), everything)
@@ -195,21 +196,6 @@ def _slice(one: SliceFloor, gap: Gap) -> Finding:
         f"bounds {gap.low:+.5f} and {gap.high:+.5f}).",
         gap,
     )
-
-
-def _slices(contest: Contest, rules: Promotion) -> Iterator[tuple[str, Mask]]:
-    for one in rules.slices:
-        try:
-            chosen = contest.test.frame.select(pl.sql_expr(one.where).fill_null(False).alias("in"))["in"]
-            if chosen.dtype != pl.Boolean or len(chosen) != len(contest.test):
-                raise ValueError("it is no condition on a row")
-        except Exception as error:  # polars has many kinds for what a person may write
-            first = str(error).strip().splitlines()[0]
-            raise FeedError(
-                f"feed.toml: promotion.slices {one.name!r}: where = {one.where!r}: {first}; it is a "
-                "condition in SQL over the columns of training.examples"
-            ) from error
-        yield one.name, chosen.to_numpy()
 
 
 def _error_before(champion: Side | None, event: str, label: Labels) -> float | None:

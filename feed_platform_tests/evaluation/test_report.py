@@ -187,3 +187,18 @@ def test_two_versions_are_compared_on_the_same_rows(shared: Settings, reports: l
     assert same.order is not None
     assert same.order.first.value == 0
     assert same.order.alike.value == 1
+
+
+def test_errors_have_a_section_and_rows_in_the_lake_and_name_no_user(
+    shared: Settings, reports: list[Published]
+) -> None:
+    page = reports[0].path.read_text()
+    assert 'id="errors-click"' in page and "What to work on next" in page
+    assert not re.search(r">u\d{1,3}<", page)
+    with Lake.of(shared).read() as con:
+        gains = con.sql(
+            "select count(*) from training.error_analysis where study = 'tag' and metric = 'gain'"
+        )
+        declared = con.sql("select slice from training.worst_slices where declared order by 1")
+        assert gains.fetchall()[0][0] == len(reports[0].errors[0].categories.found)
+        assert declared.fetchall() == [("new posts",), ("new users",)]

@@ -16,7 +16,6 @@ from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
 from feed_platform.serving.guard import BEGAN, Guard, read_body
 from feed_platform.serving.problems import Problem, parse
-from feed_platform.serving.ranking import rank
 from feed_platform.serving.schemas import (
     FeedbackEnvelope,
     FeedbackResponse,
@@ -24,6 +23,8 @@ from feed_platform.serving.schemas import (
     PredictResponse,
     RankRequest,
 )
+from feed_platform.serving.stages import Stages
+from feed_platform.serving.together import Together
 from feed_platform.serving.tokens import Keyring
 from feed_platform.serving.upsert_routes import UpsertRoutes
 
@@ -76,24 +77,30 @@ class Routes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._together = Together(backend.store, backend.count_tier_failure, backend.feed.serving)
 
     async def rank(self, http: Request) -> Response:
         """Rank candidates and log the answer."""
         backend = self._backend
         began = http.scope[BEGAN]
-        request = parse(await read_body(http), _RANK)
+        body = await read_body(http)
+        stages = Stages()
+        request = parse(body, _RANK)
         backend.refuse_if_late(began)
         at = backend.instant(request.requested_at, "/requested_at")
         if found := faults(request, backend.feed.attributes, backend.feed.serving.moderation):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", found)
         request_id = request.request_id or records.new_id()
-        loaded, serving = backend.store.loaded, backend.feed.serving
-        ranking = rank(
-            request, request_id, at, loaded, backend.count_tier_failure, serving, backend.pace.due(began)
-        )
+        stages.end("parse")
+        ranking = await self._together.rank(request, request_id, at, backend.pace.due(began))
+        stages.end("rank")
         backend.metrics.served.labels(ranking.scored.served_by).inc()
         backend.log(ranking)
-        return _json(ranking.response())
+        stages.end("log")
+        answer = _json(ranking.response())
+        stages.end("answer")
+        stages.tell(backend.metrics, answer)
+        return answer
 
     async def predict(self, http: Request) -> Response:
         """Probabilities for rows of person, post, moment and position."""

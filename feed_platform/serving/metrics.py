@@ -4,6 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
+STAGES = ("parse", "rank", "log", "answer")
+
 
 class Metrics:
     """One replica's counters; labels come from small fixed sets, never from requests."""
@@ -17,6 +19,14 @@ class Metrics:
             registry=self._registry,
             buckets=BUCKETS,
         )
+        by_stage = Histogram(
+            "feed_rank_stage_seconds",
+            "Time of a ranking by stage; rank holds the wait for one before.",
+            ["stage"],
+            registry=self._registry,
+            buckets=BUCKETS,
+        )
+        self.stages = {stage: by_stage.labels(stage) for stage in STAGES}
         self.served = self._counter("feed_rankings", "Rankings by the tier that served them.", "served_by")
         self.tier_failures = self._counter("feed_tier_failures", "Tiers that failed to score.", "tier")
         self.tier_skips = self._counter("feed_tier_skips", "Tiers passed over for want of time.", "tier")

@@ -1,10 +1,9 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -39,12 +38,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """Who wants which posts in order, when (UTC, naive), and what the caller knows besides."""
+    """A request with the candidates that filters leave, when it happens (UTC, naive)."""
 
-    user_id: str | None
-    post_ids: list[str]
+    request: RankRequest
+    request_id: str
     at: datetime
-    context: Mapping[str, Any]
+    post_ids: list[str]
+    excluded: list[Excluded]
+
+    @classmethod
+    def of(
+        cls,
+        request: RankRequest,
+        request_id: str,
+        at: datetime,
+        snapshot: OnlineSnapshot | None,
+        serving: Serving,
+    ) -> "Asked":
+        """A request after its filters."""
+        candidates = list(dict.fromkeys(request.candidate_ids))
+        post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
+        return cls(request, request_id, at, post_ids, excluded)
+
+    def matrix(self, snapshot: OnlineSnapshot) -> Floats:
+        """The candidates' feature rows (n, features), as if each stood first."""
+        user, at = self.request.user_id, np.datetime64(self.at)
+        return snapshot.matrix([user], self.post_ids, at, REFERENCE_POSITION, self.request.context)
 
 
 @dataclass(frozen=True)
@@ -156,10 +175,23 @@ def rank(
         serving: the feed's exploration and moderation.
         due: until when the answer is wanted; tiers that would be late are passed over.
     """
-    snapshot = loaded.snapshot
-    candidates = list(dict.fromkeys(request.candidate_ids))
-    post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
-    scored = _score(loaded, Asked(request.user_id, post_ids, at, request.context), on_failure, due)
+    asked = Asked.of(request, request_id, at, loaded.snapshot, serving)
+    return arrange(asked, _score(loaded, asked, on_failure, due), loaded.snapshot, serving)
+
+
+def rank_together(
+    asked: Sequence[tuple[Asked, Due]], loaded: Loaded, on_failure: Callable[[Tier], None], serving: Serving
+) -> list[Ranking]:
+    """As `rank`, of several requests whose candidates the champion scores in one call."""
+    scored = _by_champion(loaded, asked) if len(asked) > 1 else None
+    if scored is None:
+        scored = [_score(loaded, one, on_failure, due) for one, due in asked]
+    return [arrange(one, its, loaded.snapshot, serving) for (one, _), its in zip(asked, scored, strict=True)]
+
+
+def arrange(asked: Asked, scored: Scored, snapshot: OnlineSnapshot | None, serving: Serving) -> Ranking:
+    """Put scored candidates in order: pinned places, then chance where the request explores."""
+    request, request_id, at, post_ids = asked.request, asked.request_id, asked.at, asked.post_ids
     arm = arm_of(request, request_id, serving.exploration)
     pins = _pins(request, post_ids)
     chances = None
@@ -167,7 +199,7 @@ def rank(
         chances = logits(scored.scores, arm.temperature, serving.exploration, post_ids, snapshot, at)
     drawn = draw(scored.scores, hashes(request_id, keys(post_ids)), chances, Rules(pins))
     policy: Policy = "pinned" if pins else "greedy" if chances is None else "plackett_luce"
-    return Ranking(request_id, at, request, snapshot, post_ids, scored, drawn, excluded, arm, policy)
+    return Ranking(request_id, at, request, snapshot, post_ids, scored, drawn, asked.excluded, arm, policy)
 
 
 def _pins(request: RankRequest, post_ids: list[str]) -> dict[int, int]:
@@ -211,11 +243,43 @@ def _tiers(loaded: Loaded, asked: Asked) -> Iterator[tuple[Tier, Callable[[], Sc
 
 
 def _by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -> Scored:
-    at = np.datetime64(asked.at)
-    matrix = snapshot.matrix([asked.user_id], asked.post_ids, at, REFERENCE_POSITION, asked.context)
-    probabilities = model.probabilities(matrix)
+    matrix = asked.matrix(snapshot)
+    return _scored(tier, model, matrix, model.probabilities(matrix))
+
+
+def _by_champion(loaded: Loaded, asked: Sequence[tuple[Asked, Due]]) -> list[Scored] | None:
+    """Several requests' scores by one call of the champion; None where each must find its own tier."""
+    snapshot, model, due = loaded.snapshot, loaded.champion, min((due for _, due in asked), key=_at)
+    if snapshot is None or model is None or not due.allows("champion"):
+        return None
+    began = due.now()
+    try:
+        scored = _at_once(model, [one.matrix(snapshot) for one, _ in asked])
+    except Exception:
+        log.exception("the champion failed for %d requests together", len(asked))
+        return None
+    due.took("champion", began)
+    return scored if all(np.isfinite(one.scores).all() for one in scored) else None
+
+
+def _at(due: Due) -> float:
+    return due.at
+
+
+def _at_once(model: Model, matrices: list[Floats]) -> list[Scored]:
+    together = model.probabilities(np.concatenate(matrices))
+    ends = np.cumsum([len(matrix) for matrix in matrices])[:-1]
+    columns = {event: np.split(column, ends) for event, column in together.items()}
+    return [
+        _scored("champion", model, matrix, {event: parts[turn] for event, parts in columns.items()})
+        for turn, matrix in enumerate(matrices)
+    ]
+
+
+def _scored(tier: Tier, model: Model, matrix: Floats, probabilities: dict[str, Vector]) -> Scored:
+    rounded = {event: np.round(column, DECIMALS) for event, column in probabilities.items()}
     scores = np.round(model.bundle.score(probabilities), DECIMALS)
-    return Scored(tier, scores, probabilities, model.version, matrix, model)
+    return Scored(tier, scores, rounded, model.version, matrix, model)
 
 
 def _by_popularity(snapshot: OnlineSnapshot, post_ids: list[str]) -> Scored:

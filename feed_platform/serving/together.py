@@ -1,0 +1,63 @@
+"""Requests that wait at the same time are scored in one call; none waits for others to come."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from feed_platform.feed import Serving
+from feed_platform.serving.deadline import Due
+from feed_platform.serving.ranking import Asked, Ranking, rank_together
+from feed_platform.serving.schemas import RankRequest, Tier
+from feed_platform.serving.store import Store
+
+MOST = 8  # requests in one call: beyond them the first waits longer than the call is cheaper
+MOST_ROWS = 2_000
+
+Waiting = tuple[RankRequest, str, datetime, Due, asyncio.Future[Ranking]]
+
+
+class Together:
+    """Ranks what one turn of the event loop has brought, with one state of the store."""
+
+    def __init__(self, store: Store, on_failure: Callable[[Tier], None], serving: Serving) -> None:
+        self._store, self._on_failure, self._serving = store, on_failure, serving
+        self._waiting: list[Waiting] = []
+
+    async def rank(self, request: RankRequest, request_id: str, at: datetime, due: Due) -> Ranking:
+        """As `ranking.rank`, beside others."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Ranking] = loop.create_future()
+        self._waiting.append((request, request_id, at, due, done))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._rank_waiting)
+        return await done
+
+    def _rank_waiting(self) -> None:
+        taken = self._take()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._rank_waiting)
+        try:
+            loaded = self._store.loaded
+            asked = [
+                (Asked.of(request, request_id, at, loaded.snapshot, self._serving), due)
+                for request, request_id, at, due, _ in taken
+            ]
+            rankings = rank_together(asked, loaded, self._on_failure, self._serving)
+        except Exception as error:  # the callers are told; the loop has nobody to tell
+            for *_, done in taken:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for (*_, done), ranking in zip(taken, rankings, strict=True):
+            if not done.done():  # a client may be gone
+                done.set_result(ranking)
+
+    def _take(self) -> list[Waiting]:
+        rows = count = 0
+        for request, *_ in self._waiting[:MOST]:
+            rows += len(request.candidate_ids)
+            if count and rows > MOST_ROWS:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken

@@ -77,7 +77,9 @@ class Routes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._together = Together(backend.store, backend.count_tier_failure, backend.feed.serving)
+        self._together = Together(
+            backend.store, backend.count_tier_failure, backend.feed.serving, backend.refuse_if_late
+        )
 
     async def rank(self, http: Request) -> Response:
         """Rank candidates and log the answer."""

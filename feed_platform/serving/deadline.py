@@ -109,6 +109,11 @@ class Due:
     pace: Pace
     at: float
 
+    @property
+    def began(self) -> float:
+        """When the request came."""
+        return self.at - self.pace.deadline
+
     def allows(self, tier: Tier) -> bool:
         """Whether a tier may be tried: there is time for it, and it isn't held back; recency always."""
         may = tier == ALWAYS or self.pace.breaker(tier).allows(self.at - self.pace.clock())

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from feed_platform.feed import Serving
 from feed_platform.serving.deadline import Due
+from feed_platform.serving.problems import Problem
 from feed_platform.serving.ranking import Asked, Ranking, rank_together
 from feed_platform.serving.schemas import RankRequest, Tier
 from feed_platform.serving.store import Store
@@ -17,9 +18,19 @@ Waiting = tuple[RankRequest, str, datetime, Due, asyncio.Future[Ranking]]
 
 
 class Together:
-    """Ranks what one turn of the event loop has brought, with one state of the store."""
+    """Ranks what one turn of the event loop has brought, with one state of the store.
 
-    def __init__(self, store: Store, on_failure: Callable[[Tier], None], serving: Serving) -> None:
+    `refuse` raises a Problem for a request that has waited too long since it began.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        on_failure: Callable[[Tier], None],
+        serving: Serving,
+        refuse: Callable[[float], None] = lambda began: None,
+    ) -> None:
+        self._refuse = refuse
         self._store, self._on_failure, self._serving = store, on_failure, serving
         self._waiting: list[Waiting] = []
 
@@ -33,7 +44,7 @@ class Together:
         return await done
 
     def _rank_waiting(self) -> None:
-        taken = self._take()
+        taken = [one for one in self._take() if self._is_in_time(one)]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._rank_waiting)
         try:
@@ -51,6 +62,16 @@ class Together:
         for (*_, done), ranking in zip(taken, rankings, strict=True):
             if not done.done():  # a client may be gone
                 done.set_result(ranking)
+
+    def _is_in_time(self, one: Waiting) -> bool:
+        *_, due, done = one
+        try:
+            self._refuse(due.began)
+        except Problem as refusal:
+            if not done.done():
+                done.set_exception(refusal)
+            return False
+        return True
 
     def _take(self) -> list[Waiting]:
         rows = count = 0

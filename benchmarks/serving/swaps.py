@@ -1,0 +1,195 @@
+"""A hundred swaps of model and features under load from 16 connections: what fails, what mixes, what is slow.
+
+`python -m benchmarks.serving.swaps [--swaps 100] [--users 20] [--replicas 1] [--port 21000]` starts a
+service of its own, measures without swaps, with them, and without again, and stops it. With `--users` the
+snapshots hold so many people with 8 topic and 12 author pairs each.
+"""
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+
+from feed_platform.features import online
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.home import prepare_home
+from feed_platform.serving import service
+from feed_platform.settings import Settings
+from feed_platform_tests.serving import samples
+
+CONNECTIONS, CANDIDATES = 16, 50
+PAUSE_SECONDS, QUIET_SECONDS = 0.4, 10.0
+PAIRS = {"user": 1, "user_topic": 8, "user_author": 12}
+
+
+@dataclass
+class Seen:
+    """What a stretch of load saw; `answers` is what each pair of model and hour said."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    answers: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def add(self, other: "Seen") -> None:
+        self.seconds += other.seconds
+        self.failures += other.failures
+        for pair, said in other.answers.items():
+            self.answers.setdefault(pair, set()).update(said)
+
+    def line(self, name: str) -> str:
+        p50, p99 = np.percentile(self.seconds, [50, 99]) * 1_000
+        mixed = sum(len(said) > 1 for said in self.answers.values())
+        return (
+            f"{name:14} {len(self.seconds):7,} requests  p50 {p50:6.1f} ms  p99 {p99:6.1f} ms  "
+            f"max {max(self.seconds) * 1_000:6.0f} ms  failed {sum(self.failures.values())}  "
+            f"pairs {len(self.answers)}  mixed {mixed}"
+        )
+
+
+def ask_on(port: int, done: Event, seen: Seen) -> None:
+    """One connection's requests until `done`."""
+    candidates = [f"p{n}" for n in range(CANDIDATES)]
+    asked = {"candidate_ids": candidates, "user_id": "u1", "requested_at": "2026-01-10T09:30:00Z"}
+    body = json.dumps(asked)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    while not done.is_set():
+        began = time.perf_counter()
+        try:
+            connection.request("POST", "/v1/rank", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text, status = answer.read(), answer.status
+        except OSError as error:
+            seen.failures[type(error).__name__] += 1
+            connection.close()
+            continue
+        seen.seconds.append(time.perf_counter() - began)
+        if status != http.client.OK:
+            seen.failures[str(status)] += 1
+            continue
+        told = json.loads(text)
+        scores = sorted((item["post_id"], item["score"]) for item in told["items"])
+        if told["served_by"] != "champion":
+            seen.failures[told["served_by"]] += 1
+        pair = told["model_version"], told["features_as_of"]
+        seen.answers.setdefault(pair, set()).add(str(hash(str(scores))))
+
+
+def load(port: int, done: Event, results: "multiprocessing.Queue[Seen]") -> None:
+    """All connections, in a process of their own."""
+    parts = [Seen() for _ in range(CONNECTIONS)]
+    threads = [threading.Thread(target=ask_on, args=(port, done, part)) for part in parts]
+    for thread in threads:
+        thread.start()
+    total = Seen()
+    for thread, part in zip(threads, parts, strict=True):
+        thread.join()
+        total.add(part)
+    results.put(total)
+
+
+class UnderLoad:
+    """Load while the block runs; `seen` afterwards."""
+
+    def __init__(self, port: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._done, self._results = context.Event(), context.Queue()
+        self._process = context.Process(target=load, args=(port, self._done, self._results))
+
+    def __enter__(self) -> "UnderLoad":
+        self._process.start()
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self.seen = self._results.get()
+        self._process.join()
+
+
+def grow(settings: Settings, folder: Path, users: int, hour: int) -> dict[str, str]:
+    """A snapshot like another one, with more people, as of a later hour; what `current.json` says of it."""
+    rng = np.random.default_rng(hour)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    arrays = {name: np.load(folder / f"{name}.npy") for name in manifest["columns"]}
+    for group, pairs in PAIRS.items():
+        keys, values = arrays[f"{group}.keys"], arrays[f"{group}.values"]
+        more = np.unique(rng.integers(1, 2**63, users * pairs, dtype=np.uint64))
+        more = more[~np.isin(more, keys)]
+        order = np.argsort(np.concatenate([keys, more]), kind="stable")
+        filled = np.concatenate([values, rng.random((len(more), values.shape[1]), dtype=np.float32)])
+        arrays |= {
+            f"{group}.keys": np.concatenate([keys, more])[order],
+            f"{group}.values": np.ascontiguousarray(filled[order]),
+        }
+    as_of = samples.AS_OF + timedelta(hours=hour)
+    made = online._manifest(samples.FEED, as_of, 1, arrays)
+    grown = settings.online / made["content_hash"]
+    online._write(grown, made, arrays)
+    size = sum(path.stat().st_size for path in grown.iterdir())
+    assert OnlineSnapshot.open(grown).as_of == as_of
+    print(f"snapshot as of {as_of:%H:%M}: {size / 2**20:,.0f} MiB")
+    return {"snapshot": grown.name, "as_of": as_of.isoformat(), "active_at": as_of.isoformat()}
+
+
+def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> None:
+    """Move the two pointers in turn."""
+    for number in range(swaps):
+        if number % 2:
+            facts = snapshots[number // 2 % len(snapshots)]
+            online.write_atomically(settings.online / "current.json", json.dumps(facts))
+        else:
+            samples.point_at(settings, samples.make_bundle(100 + number), str(100 + number))
+        time.sleep(PAUSE_SECONDS)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("swaps", 100), ("users", 20), ("replicas", 1), ("port", 21_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder), http_port=options.port, replicas=options.replicas)
+        prepare_home(settings)
+        samples.fill(settings)
+        base = next(path for path in settings.online.iterdir() if path.is_dir())
+        snapshots = [grow(settings, base, options.users, hour) for hour in (0, 1)]
+        online.write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
+        service.start(settings, print)
+        try:
+            measure(settings, options.swaps, snapshots)
+        finally:
+            service.stop(settings)
+
+
+def measure(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> None:
+    """Without swaps, with them, without again."""
+    assert settings.http_port is not None
+    quiet = Seen()
+    for number, name in enumerate(("before", "during swaps", "after")):
+        with UnderLoad(settings.http_port) as under:
+            if number == 1:
+                swap(settings, swaps, snapshots)
+            else:
+                time.sleep(QUIET_SECONDS)
+        print(under.seen.line(name), dict(under.seen.failures) or "")
+        if number == 1:
+            swapped = under.seen
+        else:
+            quiet.add(under.seen)
+    ratio = np.percentile(swapped.seconds, 99) / np.percentile(quiet.seconds, 99)
+    print(f"p99 during swaps: {ratio:.2f} times that without")
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from feed_platform.promotion.jobs import JOBS as DECISIONS
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import assets as serving
 from feed_platform.serving import checks as serving_checks
+from feed_platform.serving.sensors import service_revival
 from feed_platform.stewardship import with_stewardship
 from feed_platform.upkeep.schedules import nightly_upkeep, upkeep
 
@@ -30,7 +31,7 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules(CHECKS),
     jobs=[*JOBS, *DECISIONS, upkeep],
     schedules=[hourly_refresh, nightly_drift, nightly_upkeep],
-    sensors=[new_data],
+    sensors=[new_data, service_revival],
     resources=RESOURCES,
     executor=dg.in_process_executor,
 ).map_asset_specs(func=with_stewardship)

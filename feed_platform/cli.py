@@ -146,6 +146,20 @@ def features() -> None:
 
 
 @app.command()
+def feasibility() -> None:
+    """What a training could learn and show: label rates, coverage, least detectable differences."""
+    from feed_platform.lake import Lake
+    from feed_platform.learning.dataset import load_dataset
+    from feed_platform.learning.feasibility import feasibility as figures
+
+    settings = Settings()
+    feed = load_feed(settings)
+    with Lake.of(settings).read() as con:
+        data = load_dataset(con, feed)
+    print("\n".join(figures(data, feed).lines()))
+
+
+@app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query; without one, an interactive shell.")] = None,
     form: Annotated[

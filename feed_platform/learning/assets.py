@@ -85,6 +85,10 @@ def _metadata(outcome: Outcome) -> dict[str, dg.MetadataValue]:
         "candidate": dg.MetadataValue.text(f"version {outcome.candidate.version} ({outcome.candidate.kind})"),
         "reason": dg.MetadataValue.text(trained.reason),
         "notes": dg.MetadataValue.text(" ".join(trained.notes) or "none"),
+        "feasibility": dg.MetadataValue.md("\n".join(f"- {one}" for one in outcome.feasibility.lines())),
+        "label rates": dg.MetadataValue.table(
+            [dg.TableRecord(vars(one)) for one in outcome.feasibility.rates]
+        ),
         "validation log loss": dg.MetadataValue.table(losses),
         "rows": dg.MetadataValue.json({name: len(part) for name, part in parts.items()}),
         "split": dg.MetadataValue.json(outcome.data.split.as_json()),

@@ -10,6 +10,7 @@ from feed_platform.learning import registry
 from feed_platform.learning.bundle import code_version
 from feed_platform.learning.dataset import Dataset, load_dataset
 from feed_platform.learning.examples import TABLE
+from feed_platform.learning.feasibility import Feasibility, feasibility
 from feed_platform.learning.models import RANKER, Trained, fit_all
 from feed_platform.learning.plots import importance_figure, reliability_figure
 from feed_platform.learning.provenance import FILE, provenance, version_tags
@@ -25,11 +26,12 @@ SAMPLE_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """A training's end: the version that it puts forward, all models, and the data."""
+    """A training's end: the version that it puts forward, all models, the data, what it could show."""
 
     candidate: ModelVersion
     trained: Trained
     data: Dataset
+    feasibility: Feasibility
 
 
 def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) -> Outcome:
@@ -47,6 +49,10 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
         data, known = load_dataset(con, feed), provenance(con)
     with tracked_run(settings, launch) as run_id:
         _log_inputs(settings, data, scoped(config, feed, data.features))
+        feasible = feasibility(data, feed)
+        _log_feasibility(feasible)
+        for line in feasible.lines():
+            launch.log.info(line)
         trained = fit_all(data, feed, config)
         _log_results(trained, data)
         mlflow.log_dict(known.as_json(), FILE)
@@ -54,7 +60,7 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
         if best.run_id == run_id:
             tags = version_tags(known, data.read_at, trained.losses[trained.best])
             registry.tag_version(settings, best.version, tags)
-        return Outcome(best, trained, data)
+        return Outcome(best, trained, data, feasible)
 
 
 def ranker_importance(trained: Trained) -> dict[str, float]:
@@ -84,6 +90,14 @@ def _log_inputs(settings: Settings, data: Dataset, config: RankerConfig) -> None
     sample = data.train.frame.head(SAMPLE_ROWS).select(data.features).to_pandas()
     source = CodeDatasetSource({"lake": settings.catalog, "table": TABLE, "lake_version": str(data.read_at)})
     mlflow.log_input(from_pandas(sample, source, name=f"{TABLE}@{data.lake_version}"), context="training")
+
+
+def _log_feasibility(known: Feasibility) -> None:
+    import mlflow
+
+    mlflow.log_dict(known.as_json(), "feasibility.json")
+    mlflow.log_metrics({f"rate_{one.objective}_{one.part}": one.rate for one in known.rates})
+    mlflow.log_metrics({f"detectable_rate_{one.objective}": one.rate for one in known.detectable})
 
 
 def _log_results(trained: Trained, data: Dataset) -> None:

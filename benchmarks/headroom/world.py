@@ -50,8 +50,8 @@ def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, 
     ingest_sources(settings, lake, feed, feed.start_at, end + DAY)
     _build(settings, lake, feed)
     write_examples(lake, feed, feed.start_at, end + DAY)
+    data = load_dataset(lake, feed)
     with lake.read() as con:
-        data = load_dataset(con, feed)
         con.register("test", data.test.frame.select("impression_id").with_row_index("place"))
         truth = con.execute(
             "select click_probability from test join truth.impressions using (impression_id) order by place"

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -70,9 +70,8 @@ def line(data: Dataset, models: int, config: RankerConfig, chain: bool) -> str:
     shown = " ".join(f"{passed[claim]:14}" for claim in CLAIMS)
     spread, error = np.std([one.gap for one in judged]), np.mean([one.error for one in judged])
     figures = f"{spread:15.4f} {error:13.4f} {_shuffled(data, config):>9}"
-    return (
-        f"{len(data.frame):9,} {models:6} {len(pairs):6} {shown} {figures} {time.monotonic() - began:6.0f} s"
-    )
+    rows = sum(map(len, data.parts().values()))
+    return f"{rows:9,} {models:6} {len(pairs):6} {shown} {figures} {time.monotonic() - began:6.0f} s"
 
 
 def _judged(data: Dataset, champion: Side, candidate: Side, constant: Side) -> Judged:
@@ -112,7 +111,8 @@ def _side(data: Dataset, head: Head, kind: str) -> Side:
 
 def _shuffled(data: Dataset, config: RankerConfig) -> str:
     """What the first look says of a model trained on labels that were dealt out anew."""
-    dealt = replace(data, frame=data.frame.with_columns(pl.col(f"label_{EVENT}").shuffle(seed=3)))
+    rows = pl.concat(list(data.source.batches()))
+    dealt = Dataset.of(rows.with_columns(pl.col(f"label_{EVENT}").shuffle(seed=3)), data.features, data.split)
     candidate, constant = _fitted(dealt, config), _constant(dealt)
     contest = Contest("first", dealt, dealt.split.test.start, dealt.test, candidate, None, constant)
     return looks.comparisons(contest, RULES)[0].outcome

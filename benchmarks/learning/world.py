@@ -60,7 +60,7 @@ def make_log(rows: int, rate: float, seed: int) -> Dataset:
     }
     floats = {name: values.astype(np.float32) for name, values in columns.items()}
     split = split_by_time(START, START + SPAN, timedelta(days=1))
-    return Dataset(pl.DataFrame({**facts, **floats}), tuple(columns), split, 1, 1)
+    return Dataset.of(pl.DataFrame({**facts, **floats}), tuple(columns), split)
 
 
 def _entities(rng: np.random.Generator, users: int, posts: int) -> Entities:

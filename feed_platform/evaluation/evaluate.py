@@ -97,7 +97,7 @@ def _evaluate(lake: Lake, material: Material, event: str) -> Evaluation:
         event=event,
         record=record,
         parts={name: (len(part), part.positives(event)) for name, part in data.parts().items()},
-        newest_as_of=str(data.frame["as_of"].max()),
+        newest_as_of=str(data.newest_as_of),
         users=material.users,
         scored=scored,
         models=models | _as_shown(material, event),

@@ -1,10 +1,10 @@
-"""The training table in memory, cut in time, as matrices and labels."""
+"""The training table, cut in time: rows, matrices and labels, read when they are needed."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
-import duckdb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -14,37 +14,96 @@ from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Feed, FeedError
 from feed_platform.lake import Lake, seal
 from feed_platform.lake.connection import version_of
+from feed_platform.learning.calibration import Vector
 from feed_platform.learning.examples import TABLE, has_examples
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.scorers import Matrix
+from feed_platform.learning.source import Held, Source, Stored
 from feed_platform.learning.splits import Split, Window, split_by_time
+from feed_platform.learning.spool import Spool, as_matrix
 
 Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one part of the split, in order of time."""
+    """Rows of one part of the split, in order of time.
 
-    frame: pl.DataFrame
+    Features are read from the source once, into a spool on disk; `frame` and `matrix` hold all rows in
+    memory and are for parts that fit: never ask train for them.
+    """
+
+    source: Source
     features: tuple[str, ...]
 
+    @classmethod
+    def of(cls, frame: pl.DataFrame, features: tuple[str, ...]) -> "Part":
+        """Rows in memory."""
+        return cls(Held(frame), features)
+
     def __len__(self) -> int:
-        return len(self.frame)
+        return self._rows
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """All rows with all columns, and every feature."""
+        return self.select(tuple(dict.fromkeys((*self.source.columns, *self.features))))
+
+    def select(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of all rows, (n, columns)."""
+        return pl.concat(list(self.source.batches(columns)) or [pl.DataFrame(schema=list(columns))])
 
     @cached_property
     def matrix(self) -> Matrix:
         """Features as float32 (n, features), row by row in memory; missing is NaN."""
-        columns = self.frame.select(pl.col(self.features).cast(pl.Float32).fill_null(np.nan))
-        return np.ascontiguousarray(columns.to_numpy())
+        rows = [as_matrix(frame) for frame in self.source.batches(self.features)]
+        return np.concatenate([np.empty((0, len(self.features)), np.float32), *rows])
+
+    def batches(self) -> Iterator[Matrix]:
+        """The matrix some rows at a time."""
+        return self._spool.batches()
+
+    def take(self, rows: NDArray[np.int64]) -> Matrix:
+        """The matrix's rows of these numbers, (len(rows), features)."""
+        return self._spool.take(rows)
+
+    def predicted(self, raw: Callable[[Matrix], Vector]) -> Vector:
+        """What `raw` says of each row, (n,), asked batch by batch."""
+        return np.concatenate([np.empty(0), *(raw(batch) for batch in self.batches())])
+
+    def head(self, rows: int) -> pl.DataFrame:
+        """The first rows' features."""
+        first = next(self.source.batches(self.features), None)
+        return pl.DataFrame(schema=list(self.features)) if first is None else first.head(rows)
 
     def label(self, event: str) -> Labels:
         """1 where the event followed the impression, else 0, shape (n,)."""
-        return self.frame[f"label_{event}"].to_numpy().astype(np.int64)
+        if event not in self._labels:
+            column = self.select([f"label_{event}"]).to_series()
+            self._labels[event] = column.fill_null(0).cast(pl.Int8).to_numpy()
+        return self._labels[event].astype(np.int64)
 
     def positives(self, event: str) -> int:
         """Rows that the event followed."""
-        return int(self.frame[f"label_{event}"].sum())
+        return int(self.label(event).sum())
+
+    def present(self, columns: Sequence[str]) -> dict[str, int]:
+        """How many rows have a value, by column."""
+        counted = pl.col(columns).cast(pl.Float32).fill_nan(None).count()
+        counts = [frame.select(counted) for frame in self.source.batches(columns, ordered=False)]
+        return pl.concat(counts).sum().row(0, named=True) if counts else dict.fromkeys(columns, 0)
+
+    @cached_property
+    def _rows(self) -> int:
+        return sum(len(batch) for batch in self.source.batches(["shown_at"], ordered=False))
+
+    @cached_property
+    def _spool(self) -> Spool:
+        return Spool.of(self.source.batches(self.features), len(self.features), self.source.scratch)
+
+    @cached_property
+    def _labels(self) -> dict[str, NDArray[np.int8]]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -55,11 +114,16 @@ class Dataset:
     the training table was read.
     """
 
-    frame: pl.DataFrame
+    source: Source
     features: tuple[str, ...]
     split: Split
     lake_version: int
     read_at: int
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, features: tuple[str, ...], split: Split) -> "Dataset":
+        """Rows in memory, as if of the lake's first version."""
+        return cls(Held(frame), features, split, 1, 1)
 
     @cached_property
     def train(self) -> Part:
@@ -74,7 +138,7 @@ class Dataset:
     @cached_property
     def calibration(self) -> Part:
         """What probabilities and thresholds are set on."""
-        return self._part(self.split.calibration)
+        return self.validation if self.split.is_merged else self._part(self.split.calibration)
 
     @cached_property
     def test(self) -> Part:
@@ -82,9 +146,9 @@ class Dataset:
         return self._part(self.split.test)
 
     @property
-    def before_calibration(self) -> Part:
+    def before_calibration(self) -> tuple[Part, Part]:
         """Train and validation: all rows that neither calibration nor test looks at."""
-        return Part(pl.concat([self.train.frame, self.validation.frame]), self.features)
+        return self.train, self.validation
 
     def parts(self) -> dict[str, Part]:
         """The four parts by name."""
@@ -95,37 +159,45 @@ class Dataset:
             "test": self.test,
         }
 
+    @cached_property
+    def newest_as_of(self) -> datetime:
+        """The latest hour before which features count."""
+        newest = [frame["as_of"].max() for frame in self.source.batches(["as_of"], ordered=False)]
+        return max(at for at in newest if isinstance(at, datetime))
+
     def _part(self, window: Window) -> Part:
-        return Part(window.rows(self.frame), self.features)
+        return Part(self.source.within(window), self.features)
 
 
-def load_dataset(con: duckdb.DuckDBPyConnection, feed: Feed) -> Dataset:
-    """Read `training.examples` and split it. A feature that is newer than every row is NaN in all of them.
+def load_dataset(lake: Lake, feed: Feed) -> Dataset:
+    """Find `training.examples` and split it. A feature that is newer than every row is NaN in all of them.
 
     Raises:
         FeedError: there are no features or examples, or too few days of them.
     """
-    frame = _read(con)
-    if frame is None or frame.is_empty():
-        matured = timedelta(seconds=feed.label_window_seconds + feed.label_delay_seconds)
-        raise FeedError(
-            f"no training examples yet: impressions mature {matured} after they were shown, and the "
-            f"features reach up to {seal(con, feed)}; the jobs ingest and build_features extend them"
+    with lake.read() as con:
+        span = (
+            con.sql(f"select min(shown_at), max(shown_at) from {TABLE}").fetchone()
+            if has_examples(con)
+            else None
         )
-    shown = frame["shown_at"]
-    split = split_by_time(shown[0], shown[-1], timedelta(seconds=feed.label_window_seconds))
-    names = feature_names(feed)
-    unknown = [pl.lit(np.nan, pl.Float32).alias(name) for name in names if name not in frame.columns]
-    return Dataset(frame.with_columns(unknown), names, split, last_build(con).lake_version, version_of(con))
+        read_at, sealed = version_of(con), seal(con, feed)
+        if span is None or span[0] is None:
+            matured = timedelta(seconds=feed.label_window_seconds + feed.label_delay_seconds)
+            raise FeedError(
+                f"no training examples yet: impressions mature {matured} after they were shown, and the "
+                f"features reach up to {sealed}; the jobs ingest and build_features extend them"
+            )
+        built = last_build(con).lake_version
+    split = split_by_time(span[0], span[1], timedelta(seconds=feed.label_window_seconds))
+    return Dataset(Stored.open(lake, read_at), feature_names(feed), split, built, read_at)
 
 
 def reload_dataset(lake: Lake, record: TrainingRecord, features: tuple[str, ...]) -> Dataset:
-    """The data set of an earlier training, as it was then."""
-    with lake.read(record.read_at) as con:
-        frame = _read(con)
-    assert frame is not None, "a training read it"
-    return Dataset(frame, features, record.split, record.lake_version, record.read_at)
+    """The data set of an earlier training, as it was then.
 
-
-def _read(con: duckdb.DuckDBPyConnection) -> pl.DataFrame | None:
-    return con.sql(f"from {TABLE} order by shown_at, impression_id").pl() if has_examples(con) else None
+    Raises:
+        FeedError: the lake's version is gone.
+    """
+    source = Stored.open(lake, record.read_at)
+    return Dataset(source, features, record.split, record.lake_version, record.read_at)

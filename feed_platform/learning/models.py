@@ -1,6 +1,6 @@
 """From a data set to bundles: every kind of model, calibrated, and which one is best."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +14,14 @@ from feed_platform.learning.baselines import (
     fit_segment,
     log_loss,
 )
+from feed_platform.learning.binned import Binned
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.dataset import Dataset, Part
 from feed_platform.learning.ranker import (
     RankerConfig,
     check_overfit,
     fit_ranker,
+    fit_rankers,
     fit_rounds,
     obstacle,
     scoped,
@@ -30,13 +32,12 @@ SELF_TEST_ROWS = 8
 BASELINES = ("constant", "popularity", "segment", "logistic")
 RANKER = "xgboost"
 
-Fit = Callable[[Dataset, str, RankerConfig, Feed], Scorer]
+Fit = Callable[[Dataset, str, Feed], Scorer]
 FITS: dict[str, Fit] = {
-    "constant": lambda data, event, config, feed: fit_constant(data.train, event),
-    "popularity": lambda data, event, config, feed: fit_popularity(data.train, event),
-    "segment": lambda data, event, config, feed: fit_segment(data.train, event, feed.ranker.segment),
-    "logistic": lambda data, event, config, feed: fit_logistic(data.train, data.validation, event),
-    RANKER: lambda data, event, config, feed: fit_ranker(data.train, data.validation, event, config),
+    "constant": lambda data, event, feed: fit_constant(data.train, event),
+    "popularity": lambda data, event, feed: fit_popularity(data.train, event),
+    "segment": lambda data, event, feed: fit_segment(data.train, event, feed.ranker.segment),
+    "logistic": lambda data, event, feed: fit_logistic(data.train, data.validation, event),
 }
 
 
@@ -93,10 +94,13 @@ def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     able = [event for event in events if event not in obstacles]
     within = scoped(config, feed, data.features)
     overfit = {event: check_overfit(data.train, event) for event in able}
-    kinds = FITS if able else BASELINES[:1]
+    kinds = (*FITS, RANKER) if able else BASELINES[:1]
     heads = {kind: _fit_heads(kind, data, feed, within, able) for kind in kinds}
     losses = {kind: validation_loss(fitted, data.validation) for kind, fitted in heads.items()}
-    final = {kind: tuple(refitted(head, data, within) for head in fitted) for kind, fitted in heads.items()}
+    newer = Binned(data.before_calibration)
+    final = {
+        kind: tuple(refitted(head, data, within, newer) for head in fitted) for kind, fitted in heads.items()
+    }
     bundles = {kind: _build(kind, fitted, data, feed) for kind, fitted in final.items()}
     trained = Trained(bundles, losses, overfit, tuple(filter(None, (data.split.note, *obstacles.values()))))
     return replace(
@@ -112,36 +116,38 @@ def _stopped_by_budget(trained: Trained, asked: int, most: int) -> Iterator[str]
 
 def validation_loss(heads: Iterable[Head], part: Part) -> float:
     """Log loss at the positions that were shown, averaged over the objectives."""
-    return float(np.mean([log_loss(part.label(head.event), head.probability(part.matrix)) for head in heads]))
+    losses = [log_loss(part.label(head.event), part.predicted(head.probability)) for head in heads]
+    return float(np.mean(losses))
 
 
 def fit_head(data: Dataset, objective: Objective, config: RankerConfig) -> Head:
     """The ranker of one objective as it serves: boosted until validation stops it, refitted, calibrated."""
     scorer = fit_ranker(data.train, data.validation, objective.event, config)
     head = Head(objective.event, objective.weight, scorer, calibration.Identity())
-    return refitted(_calibrated(head, data.calibration), data, config)
+    return refitted(_calibrated(head, data.calibration), data, config, Binned(data.before_calibration))
 
 
-def refitted(head: Head, data: Dataset, config: RankerConfig) -> Head:
+def refitted(head: Head, data: Dataset, config: RankerConfig, newer: Binned) -> Head:
     """A booster's head with as many rounds on train and validation, calibrated anew; any other as it is.
 
     Validation has done its work when it has set the number of rounds, and its rows are the newer ones. Where
-    calibration takes place on the same rows they can't be learned too: the head stays as it is.
+    calibration takes place on the same rows they can't be learned too: the head stays as it is. `newer` are
+    train and validation.
     """
     if not isinstance(head.scorer, Boosted) or not config.refit or data.split.is_merged:
         return head
     rounds = head.scorer.booster.num_boosted_rounds()
-    scorer = fit_rounds(data.before_calibration, head.event, config, rounds)
+    scorer = fit_rounds(newer, head.event, config, rounds)
     return _calibrated(replace(head, scorer=scorer), data.calibration)
 
 
 def _fit_heads(
     kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str]
 ) -> tuple[Head, ...]:
+    scorers = _fit(kind, data, feed, config, able)
     heads = []
     for objective in feed.objectives:
-        fit = FITS[kind] if objective.event in able else FITS["constant"]
-        scorer = fit(data, objective.event, config, feed)
+        scorer = scorers.get(objective.event) or fit_constant(data.train, objective.event)
         head = Head(objective.event, objective.weight, scorer, calibration.Identity())
         heads.append(_calibrated(head, data.calibration))
     return tuple(heads)
@@ -158,10 +164,18 @@ def _build(kind: str, heads: tuple[Head, ...], data: Dataset, feed: Feed) -> Bun
     )
 
 
+def _fit(
+    kind: str, data: Dataset, feed: Feed, config: RankerConfig, events: list[str]
+) -> Mapping[str, Scorer]:
+    if kind == RANKER:
+        return fit_rankers(data.train, data.validation, events, config)
+    return {event: FITS[kind](data, event, feed) for event in events}
+
+
 def _calibrated(head: Head, part: Part) -> Head:
     if isinstance(head.scorer, Constant):
         return head
-    return replace(head, calibration=calibration.fit(head.scorer.raw(part.matrix), part.label(head.event)))
+    return replace(head, calibration=calibration.fit(part.predicted(head.scorer.raw), part.label(head.event)))
 
 
 def _reference(train: Part, feed: Feed) -> dict[str, float]:
@@ -173,8 +187,8 @@ def _reference(train: Part, feed: Feed) -> dict[str, float]:
 def _self_test_rows(part: Part) -> Matrix:
     """Rows spread over time, and one of which nothing is known."""
     chosen = np.linspace(0, len(part) - 1, min(SELF_TEST_ROWS, len(part))).astype(int)
-    unknown = np.full((1, part.matrix.shape[1]), np.nan, dtype=np.float32)
-    return np.concatenate([part.matrix[chosen], unknown])
+    unknown = np.full((1, len(part.features)), np.nan, dtype=np.float32)
+    return np.concatenate([part.take(chosen), unknown])
 
 
 def _check_parts(data: Dataset) -> None:

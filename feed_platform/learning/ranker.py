@@ -1,20 +1,17 @@
 """The ranker: one XGBoost model per objective, and the check that it can learn at all."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from feed_platform.feed import Feed, FeedError, nearest
 from feed_platform.learning.baselines import log_loss
+from feed_platform.learning.binned import THREADS, Binned
 from feed_platform.learning.dataset import Labels, Part
 from feed_platform.learning.scorers import Boosted, Matrix
 
-if TYPE_CHECKING:
-    from xgboost import DMatrix
-
-THREADS = 2
 MIN_CLASS = 10
 MIN_STOPPING = 10
 OVERFIT_ROWS = 200
@@ -72,15 +69,28 @@ def obstacle(train: Part, event: str) -> str | None:
     )
 
 
+def fit_rankers(
+    train: Part, validation: Part, events: Sequence[str], config: RankerConfig
+) -> dict[str, Boosted]:
+    """A booster for each event, all fitted to the same quantiles of the same rows."""
+    binned = Binned((train,))
+    stopping = Binned((validation,), binned)
+    return {event: _fit(binned, stopping, validation, event, config) for event in events}
+
+
 def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) -> Boosted:
     """Boost until the validation log loss stops falling and keep the best round.
 
     With fewer than 10 of either class in validation there is nothing to stop by: then a
     tenth of the rounds are run.
     """
+    return fit_rankers(train, validation, [event], config)[event]
+
+
+def _fit(binned: Binned, stopping: Binned, validation: Part, event: str, config: RankerConfig) -> Boosted:
     import xgboost
 
-    data = _quantiles(train, event)
+    data = binned.labelled(event)
     positives = validation.positives(event)
     if min(positives, len(validation) - positives) < MIN_STOPPING:
         booster = xgboost.train(_parameters(config), data, max(1, config.rounds // 10), verbose_eval=False)
@@ -89,7 +99,7 @@ def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) 
             _parameters(config),
             data,
             config.rounds,
-            evals=[(_quantiles(validation, event, data), "validation")],
+            evals=[(stopping.labelled(event), "validation")],
             early_stopping_rounds=config.patience,
             verbose_eval=False,
         )
@@ -97,11 +107,11 @@ def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) 
     return Boosted(bytes(booster.save_raw("ubj")))
 
 
-def fit_rounds(rows: Part, event: str, config: RankerConfig, rounds: int) -> Boosted:
+def fit_rounds(rows: Binned, event: str, config: RankerConfig, rounds: int) -> Boosted:
     """Boost for a known number of rounds."""
     import xgboost
 
-    booster = xgboost.train(_parameters(config), _quantiles(rows, event), rounds, verbose_eval=False)
+    booster = xgboost.train(_parameters(config), rows.labelled(event), rounds, verbose_eval=False)
     return Boosted(bytes(booster.save_raw("ubj")))
 
 
@@ -147,19 +157,11 @@ def _parameters(config: RankerConfig) -> dict[str, Any]:
     }
 
 
-def _quantiles(part: Part, event: str, like: "DMatrix | None" = None) -> "DMatrix":
-    import xgboost
-
-    return xgboost.QuantileDMatrix(
-        part.matrix, part.label(event), feature_names=list(part.features), nthread=THREADS, ref=like
-    )
-
-
 def _small_set(train: Part, event: str) -> tuple[Matrix, Labels]:
     """Up to 100 rows of each class, spread over time, one of each set of equal feature rows."""
     label = train.label(event)
     chosen = np.sort(np.concatenate([_spread(np.flatnonzero(label == value)) for value in (0, 1)]))
-    matrix, label = train.matrix[chosen], label[chosen]
+    matrix, label = train.take(chosen), label[chosen]
     _, first = np.unique(np.nan_to_num(matrix, nan=-np.inf), axis=0, return_index=True)
     distinct, labels = matrix[first], label[first]
     if len(first) * 2 < len(chosen) or not 0 < labels.sum() < len(labels):

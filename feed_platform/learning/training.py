@@ -45,8 +45,10 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
     """
     import mlflow
 
-    with Lake.of(settings).read() as con:
-        data, known = load_dataset(con, feed), provenance(con)
+    lake = Lake.of(settings)
+    data = load_dataset(lake, feed)
+    with lake.read(data.read_at) as con:
+        known = provenance(con)
     with tracked_run(settings, launch) as run_id:
         _log_inputs(settings, data, scoped(config, feed, data.features))
         feasible = feasibility(data, feed)
@@ -87,7 +89,7 @@ def _log_inputs(settings: Settings, data: Dataset, config: RankerConfig) -> None
     versions = {"lake_version": data.lake_version, "code_version": code_version()}
     mlflow.log_params({**config.model_dump(), **parts, **versions, "features": len(data.features)})
     mlflow.log_dict({"features": list(data.features)}, "features.json")
-    sample = data.train.frame.head(SAMPLE_ROWS).select(data.features).to_pandas()
+    sample = data.train.head(SAMPLE_ROWS).to_pandas()
     source = CodeDatasetSource({"lake": settings.catalog, "table": TABLE, "lake_version": str(data.read_at)})
     mlflow.log_input(from_pandas(sample, source, name=f"{TABLE}@{data.lake_version}"), context="training")
 
@@ -121,7 +123,7 @@ def _log_plots(trained: Trained, data: Dataset) -> None:
 
     best = trained.bundles[trained.best]
     event = best.heads[0].event
-    probability = best.probabilities(data.calibration.matrix)[event]
+    probability = data.calibration.predicted(best.heads[0].probability)
     mlflow.log_figure(reliability_figure(data.calibration.label(event), probability), "plots/reliability.png")
     if shares := ranker_importance(trained):
         mlflow.log_figure(importance_figure(shares), "plots/importance.png")

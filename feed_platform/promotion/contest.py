@@ -99,10 +99,7 @@ class Contest:
 
 def matrix_of(frame: pl.DataFrame, bundle: Bundle) -> np.ndarray:
     """A frame's rows as a bundle's matrix, (n, features)."""
-    lacking = [
-        pl.lit(np.nan, pl.Float32).alias(name) for name in bundle.features if name not in frame.columns
-    ]
-    return Part(frame.with_columns(lacking), bundle.features).matrix
+    return Part.of(frame, bundle.features).matrix
 
 
 def enter(settings: Settings, candidate: ModelVersion, champion: ModelVersion | None) -> Contest:
@@ -155,7 +152,7 @@ def _configuration(settings: Settings, version: ModelVersion) -> dict[str, str |
 
 
 def _since(test: Part, start: datetime) -> Part:
-    return Part(test.frame.filter(pl.col("shown_at") >= start), test.features)
+    return Part.of(test.frame.filter(pl.col("shown_at") >= start), test.features)
 
 
 def _notes(data: Dataset, start: datetime, holder: Bundle | None) -> list[str]:
@@ -164,7 +161,7 @@ def _notes(data: Dataset, start: datetime, holder: Bundle | None) -> list[str]:
         notes.append(
             f"Test rows from {start:%Y-%m-%d %H:%M} UTC on: the champion was fitted to earlier ones."
         )
-    lacking = sorted(set(holder.features) - set(data.frame.columns)) if holder else []
+    lacking = sorted(set(holder.features) - set(data.source.columns)) if holder else []
     if lacking:
         notes.append(f"The champion wants {lacking[0]} and {len(lacking) - 1} more that these rows lack.")
     return notes

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
 
 from feed_platform.evaluation.metrics import (
     BINS,
@@ -16,7 +15,7 @@ from feed_platform.evaluation.slices import declared
 from feed_platform.features.differences import Differences
 from feed_platform.feed import Promotion, SliceFloor
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Labels
+from feed_platform.learning.dataset import Labels, Part
 from feed_platform.promotion.contest import Contest, Side, matrix_of
 from feed_platform.promotion.finding import Finding, Outcome
 from feed_platform.promotion.gaps import Gap, gaps
@@ -130,7 +129,7 @@ def data(contest: Contest) -> Finding:
     """Whether the rows are fit to judge by: enough of them, each once, no feature gone silent."""
     test, train = contest.test, contest.data.train
     repeated = len(test) - test.frame["impression_id"].n_unique()
-    silent = _silent(train.frame, test.frame, contest.candidate.bundle.features)
+    silent = _silent(train, test, contest.candidate.bundle.features)
     few = contest.positives < FEW_POSITIVES or contest.users < FEW_USERS
     outcome: Outcome = "fail" if repeated or silent else "inconclusive" if few else "pass"
     sentence = f"{len(test):,} test impressions of {contest.users:,} users, {contest.positives:,} positives"
@@ -203,12 +202,8 @@ def _error_before(champion: Side | None, event: str, label: Labels) -> float | N
     return expected_error(label, known)[0] if known is not None else None
 
 
-def _silent(train: pl.DataFrame, test: pl.DataFrame, features: tuple[str, ...]) -> list[str]:
-    def counts(frame: pl.DataFrame) -> dict[str, int]:
-        present = frame.select(pl.col(features).cast(pl.Float32).fill_nan(None).count())
-        return present.row(0, named=True) if len(frame) else dict.fromkeys(features, 0)
-
-    before, after = counts(train), counts(test)
+def _silent(train: Part, test: Part, features: tuple[str, ...]) -> list[str]:
+    before, after = train.present(features), test.present(features)
     return [name for name in features if len(test) and before[name] and not after[name]]
 
 

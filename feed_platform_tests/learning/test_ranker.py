@@ -22,7 +22,7 @@ CONFIG = RankerConfig(rounds=40)
 
 
 def part(frame: pl.DataFrame) -> Part:
-    return Part(frame, FEATURES)
+    return Part.of(frame, FEATURES)
 
 
 @pytest.fixture(scope="module")

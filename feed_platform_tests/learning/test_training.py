@@ -107,9 +107,8 @@ def test_an_objective_without_events_does_not_stop_the_others(home: Settings) ->
 
 def test_the_ranker_learns_validation_once_it_has_set_the_rounds(outcome: Outcome) -> None:
     data, trained = outcome.data, outcome.trained
-    known = data.before_calibration
-    assert len(known) == len(data.train) + len(data.validation)
-    assert known.frame["shown_at"].max() < data.calibration.frame["shown_at"].min()
+    assert data.before_calibration == (data.train, data.validation)
+    assert data.validation.frame["shown_at"].max() < data.calibration.frame["shown_at"].min()
     final = trained.bundles["xgboost"].heads[0]
     assert final.scorer.dumps() == fit_head(data, FEED.objectives[0], CONFIG).scorer.dumps()
     stopped = fit_head(data, FEED.objectives[0], CONFIG.model_copy(update={"refit": False}))

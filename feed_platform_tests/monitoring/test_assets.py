@@ -51,4 +51,4 @@ def test_the_trained_champion_s_split_is_the_reference(
     assert metadata["current rows"].value == 600
     assert checked.passed and "0%" in str(checked.description)
     assert metadata["plot"].value.startswith("![drift](data:image/png;base64,")
-    assert outcome.data.split.train.end < outcome.data.frame["shown_at"].max() - timedelta(days=5)
+    assert outcome.data.split.train.end < outcome.data.test.frame["shown_at"].max() - timedelta(days=5)

@@ -24,7 +24,7 @@ def dataset(frame: pl.DataFrame) -> Dataset:
     """The frame split in time."""
     gap = timedelta(seconds=FEED.label_window_seconds)
     split = split_by_time(frame["shown_at"][0], frame["shown_at"][-1], gap)
-    return Dataset(frame, feature_names(FEED), split, 1, 1)
+    return Dataset.of(frame, feature_names(FEED), split)
 
 
 def shuffled(frame: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from feed_platform.evaluation.off_policy.publish import COLUMNS, TABLE
 from feed_platform.features.differences import Differences
 from feed_platform.feed import Budgets, FeedError, SliceFloor
 from feed_platform.lake import Lake
+from feed_platform.learning.dataset import Part
 from feed_platform.learning.models import fit_all
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.promotion import cost, log_value, looks
@@ -63,7 +64,7 @@ def test_a_leaked_feature_is_named() -> None:
     assert looks.single_features(made, RULES).outcome == "pass"
     noise = pl.Series(np.random.default_rng(1).random(len(made.test)))
     leaky = made.test.frame.with_columns(user_clicks_24h=pl.col("label_click") + noise * 1.2)
-    found = looks.single_features(replace(made, test=replace(made.test, frame=leaky)), RULES)
+    found = looks.single_features(replace(made, test=Part.of(leaky, made.test.features)), RULES)
     assert found.outcome == "fail" and list(found.numbers) == ["user_clicks_24h"]
     assert "user_clicks_24h" in found.sentence
 
@@ -71,7 +72,7 @@ def test_a_leaked_feature_is_named() -> None:
 def test_a_feature_that_is_there_only_after_the_click_is_named() -> None:
     made = contest("xgboost", None)
     only = pl.when(pl.col("label_click") == 1).then(pl.col("user_clicks_24h"))
-    leaky = replace(made.test, frame=made.test.frame.with_columns(user_clicks_24h=only))
+    leaky = Part.of(made.test.frame.with_columns(user_clicks_24h=only), made.test.features)
     assert list(looks.single_features(replace(made, test=leaky), RULES).numbers) == ["user_clicks_24h"]
 
 
@@ -120,12 +121,12 @@ def test_true_probabilities_have_the_error_that_chance_gives() -> None:
 def test_data_that_cannot_judge_say_why() -> None:
     made = contest("xgboost", None)
     assert looks.data(made).outcome == "pass"
-    few = replace(made, test=replace(made.test, frame=made.test.frame.head(60)))
+    few = replace(made, test=Part.of(made.test.frame.head(60), made.test.features))
     assert looks.data(few).outcome == "inconclusive" and "are needed" in looks.data(few).sentence
-    twice = replace(made, test=replace(made.test, frame=pl.concat([made.test.frame] * 2)))
+    twice = replace(made, test=Part.of(pl.concat([made.test.frame] * 2), made.test.features))
     assert looks.data(twice).outcome == "fail" and "stand there twice" in looks.data(twice).sentence
     mute = made.test.frame.with_columns(post_ctr_28d=pl.lit(None, pl.Float32))
-    silent = looks.data(replace(made, test=replace(made.test, frame=mute)))
+    silent = looks.data(replace(made, test=Part.of(mute, made.test.features)))
     assert silent.outcome == "fail" and "post_ctr_28d" in silent.sentence
 
 

@@ -154,9 +154,7 @@ def feasibility() -> None:
 
     settings = Settings()
     feed = load_feed(settings)
-    with Lake.of(settings).read() as con:
-        data = load_dataset(con, feed)
-    print("\n".join(figures(data, feed).lines()))
+    print("\n".join(figures(load_dataset(Lake.of(settings), feed), feed).lines()))
 
 
 @app.command()

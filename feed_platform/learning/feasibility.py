@@ -72,12 +72,12 @@ def feasibility(data: Dataset, feed: Feed) -> Feasibility:
     """Figures from label counts of every part; all else from validation, so that the test stays unseen."""
     events = [objective.event for objective in feed.objectives]
     obstacles = {event: why for event in events if (why := obstacle(data.train, event))}
-    frame = data.validation.frame
+    people = data.validation.select(["user_id", "request_id"])
     return Feasibility(
         tuple(_rate(event, name, part) for event in events for name, part in data.parts().items()),
         tuple(obstacles.values()),
-        frame["user_id"].n_unique(),
-        frame["request_id"].n_unique(),
+        people["user_id"].n_unique(),
+        people["request_id"].n_unique(),
         _coverage(data.validation, feed),
         tuple(_detectable(data, event) for event in events if event not in obstacles),
     )
@@ -90,7 +90,7 @@ def _rate(event: str, name: str, part: Part) -> Rate:
 
 def _coverage(part: Part, feed: Feed) -> dict[str, float]:
     """The share of cells with a value among the features of each entity group, user, post and request."""
-    known = dict(zip(part.features, (~np.isnan(part.matrix)).mean(axis=0).tolist(), strict=True))
+    known = {name: rows / max(1, len(part)) for name, rows in part.present(part.features).items()}
     of = {feature.name: feature.of for feature in catalogue(feed)}
     groups = dict.fromkeys(of[name] for name in part.features if name in of)
     return {
@@ -105,9 +105,9 @@ def _detectable(data: Dataset, event: str) -> Detectable:
     Two rankers differ less from row to row than popularity and the constant: the gate may show more.
     """
     part, label = data.validation, data.validation.label(event)
-    user = part.frame["user_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    user = part.select(["user_id"])["user_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
     constant, popularity = (
-        _losses(label, fit(data.train, event).raw(part.matrix)) for fit in (fit_constant, fit_popularity)
+        _losses(label, part.predicted(fit(data.train, event).raw)) for fit in (fit_constant, fit_popularity)
     )
     gained, scale = constant - popularity, np.sqrt(len(part) / max(1, len(data.test)))
     gain = float(gained.mean())

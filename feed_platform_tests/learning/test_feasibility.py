@@ -16,7 +16,7 @@ from feed_platform_tests.learning.synthetic import FEED, START, synthetic_frame
 def data(rows: int) -> Dataset:
     frame = synthetic_frame(rows)
     split = split_by_time(START, frame["shown_at"][-1], timedelta(days=1))
-    return Dataset(frame, feature_names(FEED), split, 1, 1)
+    return Dataset.of(frame, feature_names(FEED), split)
 
 
 def test_more_rows_show_smaller_differences_and_rare_events_are_named() -> None:

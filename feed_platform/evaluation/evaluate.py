@@ -29,6 +29,7 @@ from feed_platform.learning.registry import ModelVersion
 from feed_platform.settings import Settings
 
 BAYES, AS_SHOWN = "bayes", "as_shown"
+EVENT_RATE = "event_rate"
 TRUTH_EVENT = "click"
 HEADROOM_METRICS = ("log_loss", "roc_auc")
 
@@ -48,9 +49,9 @@ class Evaluation:
     """All numbers of one model version for one objective, on the test part.
 
     `models` holds every kind, `bayes` where the true probabilities are known, and `as_shown`, the log's own
-    order, where places are known; `gaps` are
-    the version's metrics less the best baseline's, `headroom` the share of the way from
-    popularity to Bayes that it has gone.
+    policy: the rate of events that it earned, and its ranking metrics where places are known. `gaps` are
+    the version's metrics less the best baseline's, `over_log` its ranking metrics less the log's,
+    `headroom` the share of the way from popularity to Bayes that it has gone.
     """
 
     version: ModelVersion
@@ -64,6 +65,7 @@ class Evaluation:
     models: dict[str, Resampled]
     baseline: str
     gaps: dict[str, Measure]
+    over_log: dict[str, Measure]
     headroom: dict[str, Measure]
     slices: tuple[SliceResult, ...]
 
@@ -71,6 +73,12 @@ class Evaluation:
     def kind(self) -> str:
         """The version's kind, its name among `models`."""
         return self.version.kind
+
+    @property
+    def policies(self) -> list[str]:
+        """The names of those that choose an order, the log's own first."""
+        ranked = [name for name, model in self.models.items() if "mrr" in model.values and name != AS_SHOWN]
+        return [AS_SHOWN, *ranked]
 
 
 def evaluate_version(settings: Settings, version: ModelVersion) -> list[Evaluation]:
@@ -90,7 +98,7 @@ def _evaluate(lake: Lake, material: Material, event: str) -> Evaluation:
         scored[BAYES] = bayes
     models = {kind: resample(predictions, material.user) for kind, predictions in scored.items()}
     baseline = best_baseline(record, version.kind)
-    ours, theirs = models[version.kind], models[baseline]
+    ours, theirs, log = models[version.kind], models[baseline], _as_shown(material, event)
     return Evaluation(
         version=version,
         bundle=material.bundle,
@@ -100,23 +108,24 @@ def _evaluate(lake: Lake, material: Material, event: str) -> Evaluation:
         newest_as_of=str(data.newest_as_of),
         users=material.users,
         scored=scored,
-        models=models | _as_shown(material, event),
+        models=models | {AS_SHOWN: log},
         baseline=baseline,
         gaps={metric: difference(ours, theirs, metric) for metric in ours.values},
+        over_log={metric: difference(ours, log, metric) for metric in ours.values if metric in log.values},
         headroom=_headroom(models, ours),
         slices=_slices(data.test, material.user, scored[version.kind], scored[baseline]),
     )
 
 
-def _as_shown(material: Material, event: str) -> dict[str, Resampled]:
-    """The log's own order as a model that only ranks; nothing where places aren't known."""
+def _as_shown(material: Material, event: str) -> Resampled:
+    """The log's own policy: the rate of events, and its order's metrics where places are known."""
+    label = material.label(event)
+    rate = means({EVENT_RATE: label.astype(np.float64)}, material.user, material.users)
     if material.log_score is None:
-        return {}
+        return rate
     rows = np.flatnonzero(material.request >= 0)
-    label, request = material.label(event)[rows], material.request[rows]
-    values, first = by_request(label, material.log_score[rows], request)
-    found = means(values, material.user[rows[first]], material.users)
-    return {AS_SHOWN: found} if found.values else {}
+    values, first = by_request(label[rows], material.log_score[rows], material.request[rows])
+    return rate.joined(means(values, material.user[rows[first]], material.users))
 
 
 def best_baseline(record: TrainingRecord, kind: str) -> str:

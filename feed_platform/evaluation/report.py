@@ -42,11 +42,15 @@ METRICS = {
     "mrr": "Reciprocal rank (MRR)",
     "hit_rate_at_1": "Hit rate@1",
     "hit_rate_at_5": "Hit rate@5",
+    "hit_rate_at_10": "Hit rate@10",
     "accuracy": "Accuracy",
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
 }
+
+
+RANKING = ("ndcg_at_5", "ndcg_at_10", "mrr", "hit_rate_at_1", "hit_rate_at_5", "hit_rate_at_10")
 
 
 def write_report(
@@ -113,9 +117,9 @@ def _money_section(found: Evaluation, money: Money) -> Section:
 
 def _objective_section(found: Evaluation) -> Section:
     title, objective = f"Objective: {found.event}", _objective(found)
-    return section(
-        f"objective-{found.event}", title, "objective.html", found=found, objective=objective, metrics=METRICS
-    )
+    values = {"metrics": METRICS, "ranking": {name: METRICS[name] for name in RANKING}}
+    anchor = f"objective-{found.event}"
+    return section(anchor, title, "objective.html", found=found, objective=objective, **values)
 
 
 def save_numbers(lake: Lake, found: list[Evaluation], business: Business) -> int:

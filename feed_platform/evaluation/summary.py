@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feed_platform.evaluation.business import Business
-from feed_platform.evaluation.evaluate import AS_SHOWN, Evaluation
+from feed_platform.evaluation.evaluate import AS_SHOWN, EVENT_RATE, Evaluation
 from feed_platform.evaluation.money import Money, Swing
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy
 from feed_platform.evaluation.pages import thousand, told
@@ -28,13 +28,35 @@ def questions(
     """All questions of the summary; `against` says how the version compares with the champion."""
     compared = [Question("Better than the champion?", "product owner", against)] if against else []
     return [
-        Question("Is it better?", "product owner", tuple(verdict(part).sentence for part in found)),
+        Question("Is it better?", "product owner", tuple(said for part in found for said in _better(part))),
         *compared,
         Question("Worth how much?", "product owner", worth(found[0].kind, business.money, off_policy)),
         Question("How sure?", "product owner", tuple(proof(part) for part in found)),
         Question("What next?", "engineer", tuple(sentence for part in found for sentence in _next(part))),
         Question("On what does this rest?", "auditor", _basis(found[0])),
     ]
+
+
+def _better(found: Evaluation) -> tuple[str, str]:
+    return verdict(found).sentence, older_system(found)
+
+
+def older_system(found: Evaluation) -> str:
+    """What the log's own policy earned, and whether the version would order its requests better."""
+    log = found.models[AS_SHOWN]
+    rate = log.measure(EVENT_RATE)
+    said = (
+        f"The older system, the log's own policy, earned a {found.event} on {rate.value:.2%} "
+        f"({rate.low:.2%} to {rate.high:.2%}) of {rate.n:,} impressions"
+    )
+    if "ndcg_at_10" not in found.over_log:
+        return f"{said}; its order can't be compared: no places, or no requests with both labels."
+    gap, ndcg = found.over_log["ndcg_at_10"], log.values["ndcg_at_10"]
+    word = {"more": "better than", "less": "worse than"}.get(told(gap), "not told apart from")
+    return (
+        f"{said}; {found.kind}'s order is {word} its own on {gap.n:,} requests, NDCG@10 {gap.value:+.4f} "
+        f"({gap.low:+.4f} to {gap.high:+.4f}) from {ndcg:.4f}."
+    )
 
 
 def worth(kind: str, money: Money, off_policy: OffPolicy) -> tuple[str, ...]:

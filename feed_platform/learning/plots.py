@@ -1,6 +1,7 @@
 """Figures that need no screen, and the forms that MLflow, Dagster and reports show them in."""
 
 import base64
+import html
 import io
 from typing import TYPE_CHECKING
 
@@ -83,14 +84,36 @@ def png(figure: "Figure", dots_per_inch: int = 80) -> bytes:
 
 
 def svg(figure: "Figure", name: str) -> str:
-    """The figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
+    """The figure as an SVG element for a page, with what it shows in words for who can't see it.
+
+    Args:
+        name: keeps its ids apart from other figures'.
+    """
     import matplotlib
 
     out = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]
+    text, said = out.getvalue(), html.escape(in_words(figure))
+    return f'<svg role="img" aria-label="{said}"{text[text.index("<svg") + len("<svg") :]}'
+
+
+def in_words(figure: "Figure") -> str:
+    """Title, axes and what is drawn.
+
+    Example:
+        >>> figure = new_figure("ROC", "false positive rate", "true positive rate")
+        >>> line = figure.axes[0].plot([0, 1], [0, 1], label="xgboost")
+        >>> in_words(figure)
+        'ROC: true positive rate (up) by false positive rate (across); xgboost'
+    """
+    axes = figure.axes[0]
+    title, across, up = axes.get_title(loc="left"), axes.get_xlabel(), axes.get_ylabel()
+    labels = axes.get_legend_handles_labels()[1] or [
+        text.get_text() for text in axes.get_yticklabels() if not up
+    ]
+    said = f"{title}: {up} (up) by {across} (across)" if up else f"{title}: {across}"
+    return f"{said}; {', '.join(labels)}" if labels else said
 
 
 def markdown_image(figure: "Figure", alt: str) -> str:

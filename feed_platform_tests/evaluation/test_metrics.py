@@ -64,7 +64,8 @@ def test_rankings_equal_scikit_learn_and_plain_loops_by_request() -> None:
         assert values[f"ndcg_at_{depth}"] == pytest.approx(theirs)
     tops = [list(LABEL[request == n][np.argsort(-score[request == n])]).index(1) for n in mixed]
     assert values["mrr"].tolist() == [1 / (top + 1) for top in tops]
-    assert values["hit_rate_at_5"].tolist() == [float(top < 5) for top in tops]
+    for depth in (1, 5, 10):
+        assert values[f"hit_rate_at_{depth}"].tolist() == [float(top < depth) for top in tops]
 
 
 def test_ndcg_of_values_equals_scikit_learn() -> None:

@@ -58,7 +58,8 @@ def test_the_page_stands_alone_and_the_numbers_are_in_the_lake_and_mlflow(
     page = done.path.read_text()
     assert verdict(done.found[0]).sentence.split(",")[0] in page
     assert not OUTSIDE.search(page)
-    assert page.count("<svg") == len(re.findall(r"</svg>", page)) >= 4
+    assert page.count("<svg") == page.count("</svg>") == page.count('<svg role="img" aria-label="') >= 4
+    assert 'aria-label="ROC: true positive rate (up) by false positive rate (across);' in page
     numbers = evaluations(shared).filter(model_version=done.found[0].version.version, slice="all")
     assert {"constant", "popularity", "segment", "logistic", "xgboost", "bayes", "as_shown"} == set(
         numbers["model"]
@@ -81,6 +82,19 @@ def test_the_summary_answers_the_owner_the_engineer_and_the_auditor(reports: lis
     assert f"lake version {done.found[0].record.lake_version}" in page
     assert done.found[0].bundle.code_version.split("+")[1] in page
     assert "four times in five" in proof(done.found[0])
+
+
+def test_the_older_system_stands_beside_the_models(shared: Settings, reports: list[Published]) -> None:
+    found = reports[0].found[0]
+    log, ours = found.models["as_shown"], found.models["xgboost"]
+    rows, clicks = found.parts["test"]
+    assert (log.values["event_rate"], log.n["event_rate"]) == (clicks / rows, rows)
+    rate = log.measure("event_rate")
+    assert 0.5 < (rate.high - rate.low) / (2 * 1.96 * (rate.value * (1 - rate.value) / rows) ** 0.5) < 2
+    assert found.over_log["mrr"].value == ours.values["mrr"] - log.values["mrr"]
+    assert f"earned a click on {clicks / rows:.2%}" in reports[0].path.read_text()
+    kept = evaluations(shared).filter(model="as_shown", metric="event_rate")["value"]
+    assert kept.to_list() == [clicks / rows]
 
 
 def test_the_feeds_of_requests_are_those_of_plain_loops(shared: Settings, reports: list[Published]) -> None:

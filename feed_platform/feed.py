@@ -298,7 +298,8 @@ class Feed(Part):
         for event in events:
             if event not in known:
                 raise ValueError(
-                    f"{event!r} is none of event_types ({', '.join(known)}){nearest(event, known)}"
+                    f"{event!r} is none of event_types ({', '.join(known)}){nearest(event, known)}; "
+                    "one that the log's rows alone name must be listed there"
                 )
         if repeated := {event for event in events if events.count(event) > 1}:
             raise ValueError(f"{sorted(repeated)[0]!r} is there twice: give each event one objective")

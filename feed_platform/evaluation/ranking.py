@@ -96,5 +96,5 @@ def _place(score: Vector, code: NDArray[np.int64], size: NDArray[np.int64]) -> N
     tie = np.random.default_rng(SEED).random(len(score))
     order = np.lexsort((tie, -score, code))
     place = np.empty(len(score), dtype=np.int64)
-    place[order] = np.arange(len(score)) - np.repeat(np.r_[0, size.cumsum()[:-1]], size)
+    place[order] = np.arange(len(score)) - np.repeat(size.cumsum() - size, size)
     return place

@@ -10,11 +10,13 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.feed import Feed, Objective
 from feed_platform.home import prepare_home
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import (
     DAY,
+    Engagement,
     Impression,
     World,
     build_open,
@@ -187,3 +189,14 @@ def test_a_day_whose_rows_are_gone_ends_empty(home: Settings) -> None:
         con.execute("delete from raw.impressions where impression_id = 'i02'")
     build(home, (START + DAY, START + 2 * DAY), START + 2 * DAY, *models)
     assert [row["impression_id"] for row in rows_of(home, "marts.impression_features")] == ["i01"]
+
+
+@pytest.mark.slow
+def test_a_feed_whose_event_types_are_all_its_own_builds_and_passes_its_checks(home: Settings) -> None:
+    feed = Feed(start=START.date(), clock="log", event_types=("save",), objectives=(Objective(event="save"),))
+    shown = [Impression(f"i{day:%d}", "ada", "p1", day, day) for day in (START, START + DAY)]
+    saved = Engagement("e1", "i01", "ada", "p1", "save", None, START, START)
+    insert(home, World(impressions=shown, engagements=[saved]))
+    build_open(home, feed, (START, START + 2 * DAY), START + 2 * DAY, "--exclude-resource-type", "unit_test")
+    (row,) = [row for row in rows_of(home, "marts.impression_features") if row["impression_id"] == "i02"]
+    assert row["post_saves_28d"] == 1 and row["post_save_rate_28d"] > 0 and "post_clicks_28d" not in row

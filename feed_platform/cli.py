@@ -158,6 +158,27 @@ def feasibility() -> None:
 
 
 @app.command()
+def search(
+    trials: Annotated[int, typer.Option(min=1, help="Most settings that are tried, today's first.")] = 50,
+    minutes: Annotated[float, typer.Option(help="No trial begins later; the first always does.")] = 15.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search and of the models.")] = 7,
+) -> None:
+    """Search for better settings of the ranker, on train and validation alone: docs/search.md."""
+    from uuid import uuid4
+
+    from feed_platform.learning.ranker import RankerConfig
+    from feed_platform.learning.search import Limits
+    from feed_platform.learning.searching import search_home, train_command
+    from feed_platform.learning.tracking import Launch
+
+    settings, launch = Settings(), Launch(uuid4().hex, "search")
+    base, limits = RankerConfig(seed=seed), Limits(trials=trials, minutes=minutes)
+    found = search_home(settings, load_feed(settings), base, limits, launch, _to_stderr)
+    print("\n".join(found.lines()))
+    print(f"train with it: {train_command(settings)}")
+
+
+@app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="A query; without one, an interactive shell.")] = None,
     form: Annotated[

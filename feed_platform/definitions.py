@@ -10,6 +10,7 @@ from feed_platform.interactions import assets as interactions
 from feed_platform.interactions import checks as interaction_checks
 from feed_platform.jobs import JOBS
 from feed_platform.learning import assets as learning
+from feed_platform.learning.jobs import JOBS as SEARCHES
 from feed_platform.monitoring import assets as monitoring
 from feed_platform.monitoring import checks as monitoring_checks
 from feed_platform.monitoring.schedules import nightly_drift
@@ -29,7 +30,7 @@ CHECKS = [interaction_checks, feature_checks, serving_checks, monitoring_checks]
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
     asset_checks=dg.load_asset_checks_from_modules(CHECKS),
-    jobs=[*JOBS, *DECISIONS, upkeep],
+    jobs=[*JOBS, *SEARCHES, *DECISIONS, upkeep],
     schedules=[hourly_refresh, nightly_drift, nightly_upkeep],
     sensors=[new_data, service_revival],
     resources=RESOURCES,

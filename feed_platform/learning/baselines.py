@@ -76,8 +76,13 @@ def log_loss(label: Labels, probability: Vector) -> float:
         >>> round(log_loss(np.array([1, 0]), np.array([0.5, 0.2])), 4)  # -(ln 0.5 + ln 0.8) / 2
         0.4581
     """
+    return float(np.mean(row_losses(label, probability)))
+
+
+def row_losses(label: Labels, probability: Vector) -> Vector:
+    """Each row's negative log likelihood, shape (n,)."""
     inside = np.clip(probability, 1e-12, 1 - 1e-12)
-    return float(-np.mean(np.where(label == 1, np.log(inside), np.log1p(-inside))))
+    return -np.where(label == 1, np.log(inside), np.log1p(-inside))
 
 
 def _fit_logistic(inputs: Vector, label: Labels, mean: Vector, scale: Vector, penalty: float) -> Logistic:

@@ -7,7 +7,7 @@ import numpy as np
 
 from feed_platform.features.catalogue import catalogue
 from feed_platform.feed import Feed
-from feed_platform.learning.baselines import fit_constant, fit_popularity
+from feed_platform.learning.baselines import fit_constant, fit_popularity, row_losses
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Dataset, Labels, Part
 from feed_platform.learning.ranker import obstacle
@@ -107,18 +107,14 @@ def _detectable(data: Dataset, event: str) -> Detectable:
     part, label = data.validation, data.validation.label(event)
     user = part.select(["user_id"])["user_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
     constant, popularity = (
-        _losses(label, part.predicted(fit(data.train, event).raw)) for fit in (fit_constant, fit_popularity)
+        row_losses(label, part.predicted(fit(data.train, event).raw))
+        for fit in (fit_constant, fit_popularity)
     )
     gained, scale = constant - popularity, np.sqrt(len(part) / max(1, len(data.test)))
     gain = float(gained.mean())
     shown = (ONE_SIDED + POWER) * scale * _error(gained, user)
     rate = (TWO_SIDED + POWER) * scale * 2 * _error(label.astype(np.float64), user)
     return Detectable(event, float(shown / gain) if gain > 0 else None, float(rate))
-
-
-def _losses(label: Labels, probability: Vector) -> Vector:
-    inside = np.clip(probability, 1e-12, 1 - 1e-12)
-    return -np.where(label == 1, np.log(inside), np.log1p(-inside))
 
 
 def _error(values: Vector, user: Labels) -> float:

@@ -75,7 +75,7 @@ def fit_rankers(
     """A booster for each event, all fitted to the same quantiles of the same rows."""
     binned = Binned((train,))
     stopping = Binned((validation,), binned)
-    return {event: _fit(binned, stopping, validation, event, config) for event in events}
+    return {event: fit_binned(binned, stopping, validation, event, config) for event in events}
 
 
 def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) -> Boosted:
@@ -87,7 +87,10 @@ def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) 
     return fit_rankers(train, validation, [event], config)[event]
 
 
-def _fit(binned: Binned, stopping: Binned, validation: Part, event: str, config: RankerConfig) -> Boosted:
+def fit_binned(
+    binned: Binned, stopping: Binned, validation: Part, event: str, config: RankerConfig
+) -> Boosted:
+    """`fit_ranker` on rows that are binned already; `stopping` are validation's."""
     import xgboost
 
     data = binned.labelled(event)

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion bench-headroom
+.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion bench-headroom bench-training
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench-promotion: setup ## how often the gate passes models that differ in their 
 
 bench-headroom: setup ## how much of what there is to learn the ranker learns, in simulated worlds
 	@$(BIN)/python -m benchmarks.headroom
+
+bench-training: setup ## training from the lake beside plain XGBoost, and up to 30 million rows
+	@$(BIN)/python -m benchmarks.learning.training
 
 stop: ## end the service and the UI that this checkout started
 	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \

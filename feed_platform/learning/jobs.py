@@ -13,7 +13,7 @@ class SearchConfig(dg.Config, RankerConfig, Limits):
     """Today's settings, and when the search ends."""
 
 
-@dg.op(name="search")
+@dg.op(name="try_settings")
 def search_op(context: dg.OpExecutionContext, home: Home, config: SearchConfig) -> None:
     """Try settings of the ranker on train and validation; save the best."""
     base, limits = RankerConfig(**config.model_dump()), Limits(**config.model_dump())

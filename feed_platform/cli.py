@@ -410,6 +410,18 @@ def compare(
 
 
 @app.command()
+def diagnose(
+    version: Annotated[str | None, typer.Argument(help="Of the registry; none: the newest.")] = None,
+) -> None:
+    """Is more data worth it, and which features carry a model? Fits it some fifteen times: takes its time."""
+    from feed_platform.evaluation.errors.diagnosis_publish import publish_diagnosis
+
+    settings = Settings()
+    for line in publish_diagnosis(settings, load_feed(settings), version, _to_stderr).lines():
+        print(line)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the Dagster webserver.")] = 3000) -> None:
     """Dagster's webserver and daemon on loopback, until Ctrl-C or `feed stop`."""
     from feed_platform.ui import run_ui

@@ -37,8 +37,16 @@ refresh = dg.define_asset_job(
     description="Import the logs, build the open days, seal, publish the snapshot.",
     tags=open_days(),
 )
+diagnose = dg.define_asset_job(
+    "diagnose",
+    GROUPS("diagnosis"),
+    description="Learning curve and ablation of a model version: some fifteen trainings of the ranker.",
+)
 whole_line = dg.define_asset_job(
-    "whole_line", dg.AssetSelection.all(), description="Every asset, in order.", tags=EVERY_DAY
+    "whole_line",
+    dg.AssetSelection.all() - GROUPS("diagnosis"),
+    description="Every asset but the diagnosis, in order.",
+    tags=EVERY_DAY,
 )
 
-JOBS = (ingest, build_features, train, deploy, drift, refresh, whole_line)
+JOBS = (ingest, build_features, train, deploy, drift, refresh, diagnose, whole_line)

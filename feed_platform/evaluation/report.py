@@ -1,5 +1,6 @@
 """The evaluation's numbers in one self-contained HTML page and in `training.evaluations`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from feed_platform.evaluation.charts import (
     swings_figure,
 )
 from feed_platform.evaluation.errors.analyse import ErrorAnalysis
+from feed_platform.evaluation.errors.diagnosis_publish import diagnosis_sections
 from feed_platform.evaluation.errors.publish import error_sections
 from feed_platform.evaluation.evaluate import Evaluation
 from feed_platform.evaluation.feeds import DEPTH, Feeds
@@ -63,11 +65,13 @@ def write_report(
 ) -> Path:
     """Write `reports/model-<version>.html`: summary, objectives, errors, feeds, money, off-policy values.
 
-    `against` says how the version compares with the champion, in sentences.
+    `against` says how the version compares with the champion, in sentences. A diagnosis that the lake keeps
+    of the version has its sections too.
     """
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render(found, business, off_policy, errors, against))
+    diagnosis = diagnosis_sections(Lake.of(settings), found[0].version)
+    write_atomically(path, render(found, business, off_policy, errors, against, diagnosis))
     return path
 
 
@@ -77,9 +81,10 @@ def render(
     off_policy: OffPolicy,
     errors: list[ErrorAnalysis],
     against: tuple[str, ...] = (),
+    diagnosis: Sequence[Section] = (),
 ) -> str:
     """The page: every section once, in the order of reading."""
-    sections = _sections(found, business, off_policy, errors, against)
+    sections = _sections(found, business, off_policy, errors, against, diagnosis)
     return fill("report.html", first=found[0], sections=sections)
 
 
@@ -89,12 +94,14 @@ def _sections(
     off_policy: OffPolicy,
     errors: list[ErrorAnalysis],
     against: tuple[str, ...],
+    diagnosis: Sequence[Section],
 ) -> list[Section]:
     asked = questions(found, business, off_policy, against)
     return [
         section("summary", "Summary", "summary.html", questions=asked),
         *(_objective_section(part) for part in found),
         *error_sections(errors),
+        *diagnosis,
         *_feeds_section(found[0], business.feeds),
         _money_section(found[0], business.money),
         section("off-policy", "As the feed's policy", "off_policy.html", off_policy=off_policy),

@@ -4,8 +4,8 @@ import dagster as dg
 
 from feed_platform.evaluation.charts import calibration_figure, precision_recall_figure, slices_figure
 from feed_platform.evaluation.errors.publish import work_list, worst_slices
-from feed_platform.evaluation.evaluate import Evaluation
-from feed_platform.evaluation.pages import shown
+from feed_platform.evaluation.evaluate import EVENT_RATE, Evaluation
+from feed_platform.evaluation.pages import order_name, shown
 from feed_platform.evaluation.publish import Published, publish_reports
 from feed_platform.evaluation.report import METRICS
 from feed_platform.evaluation.summary import worth
@@ -45,6 +45,8 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
         f"{prefix}work on next": dg.MetadataValue.md(_listed(work_list(done.errors))),
         f"{prefix}worst slices": dg.MetadataValue.md(_listed(worst_slices(done.errors))),
         f"{prefix}report": dg.MetadataValue.path(done.path),
+        f"{prefix}card": dg.MetadataValue.path(done.card),
+        **({f"{prefix}comparison": dg.MetadataValue.path(done.compared)} if done.compared else {}),
         f"{prefix}metrics": dg.MetadataValue.table(_table(found)),
         **{
             f"{prefix}{name}": dg.MetadataValue.md(markdown_image(draw(found), name))
@@ -54,7 +56,7 @@ def _metadata(done: Published) -> dict[str, dg.MetadataValue]:
 
 
 def _worth(done: Published) -> str:
-    return "\n".join(f"- {one}" for one in worth(done.found[0].kind, done.business.money, done.off_policy))
+    return "\n".join(f"- {one}" for one in worth(done.found[0], done.business.money, done.off_policy))
 
 
 def _verdicts(done: Published) -> str:
@@ -70,7 +72,8 @@ def _table(found: Evaluation) -> list[dg.TableRecord]:
     return [
         dg.TableRecord(
             {
-                "model": model,
+                "model": order_name(model),
+                "Event rate": shown(numbers.find(EVENT_RATE)),
                 **{title: shown(numbers.find(metric)) for metric, title in METRICS.items()},
             }
         )

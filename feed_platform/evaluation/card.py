@@ -35,7 +35,7 @@ def render_card(found: list[Evaluation], business: Business, off_policy: OffPoli
         first=found[0],
         objectives=[(part, verdict(part), proof(part)) for part in found],
         metrics={name: METRICS[name] for name in SHORT},
-        worth=worth(found[0].kind, business.money, off_policy),
+        worth=worth(found[0], business.money, off_policy),
         limits=limits(found),
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 from feed_platform.evaluation.evaluate import BAYES, Evaluation
 from feed_platform.evaluation.metrics import Curve
 from feed_platform.evaluation.money import FACTORS, Money
+from feed_platform.evaluation.pages import order_name
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.plots import INK, MODEL, OTHER, legend, new_figure, reliability
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BASELINE, LIMIT = "#d9822b", "#2e9e6b"
+BASELINE, LIMIT, RIVAL = "#d9822b", "#2e9e6b", "#8e5bd0"
 POINTS = 400
 
 
@@ -95,7 +96,7 @@ def swings_figure(money: Money) -> "Figure":
 def _line(axes: "Axes", found: Evaluation, name: str, across: Vector, up: Vector) -> None:
     """One curve, thinned to what the eye can tell apart: the page stays small."""
     kept = np.unique(np.linspace(0, len(across) - 1, min(POINTS, len(across))).astype(int))
-    axes.plot(across[kept], up[kept], label=name, **_style(found, name))
+    axes.plot(across[kept], up[kept], label=order_name(name), **_style(found, name))
 
 
 def _style(found: Evaluation, name: str) -> dict[str, Any]:
@@ -103,4 +104,6 @@ def _style(found: Evaluation, name: str) -> dict[str, Any]:
         return {"color": MODEL, "linewidth": 2, "zorder": 3}
     if name == BAYES:
         return {"color": LIMIT, "linewidth": 1.2, "linestyle": "--"}
+    if found.rival and name == found.rival.name:
+        return {"color": RIVAL, "linewidth": 1.6}
     return {"color": BASELINE if name == found.baseline else OTHER, "linewidth": 1.2}

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from feed_platform.evaluation.bootstrap import Measure, Resampled, Scored, difference, means, resample
-from feed_platform.evaluation.predictions import at_reference_position, requests_of, users_of
+from feed_platform.evaluation.predictions import at_reference_position, matrix_of, requests_of, users_of
 from feed_platform.evaluation.ranking import Places
 from feed_platform.evaluation.slices import slices
 from feed_platform.feed import FeedError
@@ -20,7 +20,6 @@ from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import reload_dataset
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
-from feed_platform.learning.scorers import Matrix
 from feed_platform.settings import Settings
 
 THRESHOLD = 0.5
@@ -119,15 +118,9 @@ Answers = tuple[dict[str, Vector], dict[str, Vector]]
 
 def _answers(bundle: Bundle, frame: pl.DataFrame) -> Answers:
     """Probabilities as shown and at position 1; a feature that the rows lack is missing."""
-    matrix = _matrix(frame, bundle.features)
+    matrix = matrix_of(frame, bundle.features)
     first = at_reference_position(matrix, bundle.features)
     return bundle.probabilities(matrix), bundle.probabilities(first)
-
-
-def _matrix(frame: pl.DataFrame, features: tuple[str, ...]) -> Matrix:
-    known = [pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in features]
-    columns = frame.select(one.cast(pl.Float32).fill_null(np.nan) for one in known)
-    return np.ascontiguousarray(columns.to_numpy())
 
 
 def _objective(frame: pl.DataFrame, event: str, said: list[Answers], user: Codes) -> Objective:

@@ -17,7 +17,7 @@ from feed_platform.evaluation.bootstrap import (
     resample,
 )
 from feed_platform.evaluation.metrics import best_threshold
-from feed_platform.evaluation.predictions import Material, gather
+from feed_platform.evaluation.predictions import Material, Rival, gather
 from feed_platform.evaluation.ranking import by_request
 from feed_platform.evaluation.slices import slices
 from feed_platform.lake import Lake
@@ -68,6 +68,7 @@ class Evaluation:
     over_log: dict[str, Measure]
     headroom: dict[str, Measure]
     slices: tuple[SliceResult, ...]
+    rival: Rival | None
 
     @property
     def kind(self) -> str:
@@ -114,6 +115,7 @@ def _evaluate(lake: Lake, material: Material, event: str) -> Evaluation:
         over_log={metric: difference(ours, log, metric) for metric in ours.values if metric in log.values},
         headroom=_headroom(models, ours),
         slices=_slices(data.test, material.user, scored[version.kind], scored[baseline]),
+        rival=material.rival,
     )
 
 

@@ -76,8 +76,13 @@ def thousand(measure: Measure, sign: str = "") -> str:
 
 
 def order_name(name: str) -> str:
-    """A model's name, or the log's own order in words."""
-    return "the log as shown" if name == "as_shown" else name
+    """A model's name; the log's own order and another training's version in words.
+
+    Example:
+        >>> [order_name(name) for name in ("xgboost", "as_shown", "version_3")]
+        ['xgboost', 'the log as shown', 'version 3']
+    """
+    return "the log as shown" if name == "as_shown" else name.replace("version_", "version ")
 
 
 @lru_cache(1)

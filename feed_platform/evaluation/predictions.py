@@ -21,6 +21,19 @@ from feed_platform.settings import Settings
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A registered version of another training to stand beside a version; `role` says what it is."""
+
+    version: ModelVersion
+    role: str
+
+    @property
+    def name(self) -> str:
+        """Its name among the models."""
+        return f"version_{self.version.version}"
+
+
+@dataclass(frozen=True)
 class Predictions:
     """One model's probabilities by objective, (n,) each: of the calibration rows as shown, of the test
     rows as shown, and of the test rows as if each stood first."""
@@ -32,11 +45,11 @@ class Predictions:
 
     @classmethod
     def of(cls, bundle: Bundle, data: Dataset) -> "Predictions":
-        """Score calibration and test rows."""
-        test = data.test.matrix
+        """Score calibration and test rows; a feature that they lack is missing."""
+        tuning, test = (matrix_of(part.frame, bundle.features) for part in (data.calibration, data.test))
         return cls(
             bundle,
-            bundle.probabilities(data.calibration.matrix),
+            bundle.probabilities(tuning),
             bundle.probabilities(test),
             bundle.probabilities(at_reference_position(test, bundle.features)),
         )
@@ -51,7 +64,8 @@ class Predictions:
 class Material:
     """A version, its training's models and their predictions on the test rows.
 
-    `user` numbers the rows' users, `request` their requests (-1 for none), (n,) each.
+    `user` numbers the rows' users, `request` their requests (-1 for none), (n,) each. `rival` is among
+    the models too, None where the rows don't allow it.
     """
 
     version: ModelVersion
@@ -60,6 +74,7 @@ class Material:
     predictions: dict[str, Predictions]
     user: NDArray[np.int64]
     request: NDArray[np.int64]
+    rival: Rival | None
 
     @property
     def bundle(self) -> Bundle:
@@ -95,8 +110,11 @@ class Material:
         return np.sum([weight * self.label(event) for event, weight in objectives], axis=0)
 
 
-def gather(settings: Settings, version: ModelVersion) -> Material:
+def gather(settings: Settings, version: ModelVersion, rival: Rival | None = None) -> Material:
     """Read a version's training rows as they were and score them by all of its training's models.
+
+    A rival joins them if its own test days began no later, so that all test rows are new to it too, and if
+    it predicts every objective.
 
     Raises:
         VersionGone: the rows aren't there any more.
@@ -104,6 +122,9 @@ def gather(settings: Settings, version: ModelVersion) -> Material:
     record = TrainingRecord.of(registry.client(settings), version.run_id)
     bundles = {kind: registry.load_bundle(version, sha256) for kind, sha256 in record.bundles.items()}
     data = reload_dataset(Lake.of(settings), record, bundles[version.kind].features)
+    joined = _joining(settings, rival, record, bundles[version.kind])
+    if rival and joined:
+        bundles[rival.name] = joined
     frame = data.test.frame
     return Material(
         version=version,
@@ -112,7 +133,28 @@ def gather(settings: Settings, version: ModelVersion) -> Material:
         predictions={kind: Predictions.of(bundle, data) for kind, bundle in bundles.items()},
         user=users_of(frame),
         request=requests_of(frame),
+        rival=rival if joined else None,
     )
+
+
+def _joining(
+    settings: Settings, rival: Rival | None, record: TrainingRecord, bundle: Bundle
+) -> Bundle | None:
+    """The rival's bundle, if the test rows are fair to it."""
+    if rival is None:
+        return None
+    theirs = TrainingRecord.of(registry.client(settings), rival.version.run_id)
+    if theirs.split.test.start > record.split.test.start:
+        return None
+    found = registry.load_bundle(rival.version)
+    return found if set(bundle.objectives) <= set(found.objectives) else None
+
+
+def matrix_of(frame: pl.DataFrame, features: tuple[str, ...]) -> Matrix:
+    """The features of n rows, float32 (n, features); one that they lack is missing everywhere."""
+    known = [pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in features]
+    columns = frame.select(one.cast(pl.Float32).fill_null(np.nan) for one in known)
+    return np.ascontiguousarray(columns.to_numpy())
 
 
 def users_of(frame: pl.DataFrame) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from feed_platform.evaluation.errors.publish import save_errors
 from feed_platform.evaluation.evaluate import Evaluation, evaluate_objectives
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy, evaluate_off_policy
 from feed_platform.evaluation.off_policy.publish import save_answers
-from feed_platform.evaluation.predictions import Material, gather
+from feed_platform.evaluation.predictions import Material, Rival, gather
 from feed_platform.evaluation.report import metric_name, save_numbers, write_report
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
@@ -29,7 +29,7 @@ EVALUATED: tuple[Alias, ...] = ("champion", "challenger")
 @dataclass(frozen=True)
 class Published:
     """One version's evaluation, by objective, its feeds and money, what it would have earned as the policy,
-    where it errs, and its page."""
+    where it errs, and its pages: report, card and, where there is a rival, the comparison."""
 
     alias: Alias
     found: list[Evaluation]
@@ -37,6 +37,8 @@ class Published:
     off_policy: OffPolicy
     errors: list[ErrorAnalysis]
     path: Path
+    card: Path
+    compared: Path | None
 
 
 def publish_reports(settings: Settings) -> list[Published]:
@@ -55,8 +57,8 @@ def publish_reports(settings: Settings) -> list[Published]:
     for alias, version in aliased.items():
         try:
             if version is not None:
-                rival = aliased["champion"] if version != aliased["champion"] else None
-                published.append(_publish(settings, alias, gather(settings, version), rival))
+                rival = _rival(settings, version, aliased["champion"])
+                published.append(_publish(settings, alias, gather(settings, version, rival), rival))
         except VersionGone as error:
             gone = error
     if gone and not published:
@@ -64,33 +66,45 @@ def publish_reports(settings: Settings) -> list[Published]:
     return published
 
 
-def _publish(settings: Settings, alias: Alias, material: Material, rival: ModelVersion | None) -> Published:
+def _rival(settings: Settings, version: ModelVersion, champion: ModelVersion | None) -> Rival | None:
+    """The champion; for the champion itself the one that it took over from."""
+    if champion is not None and version != champion:
+        return Rival(champion, "the champion")
+    before = registry.champion_before(settings, version)
+    return Rival(before, "the champion before it") if before else None
+
+
+def _publish(settings: Settings, alias: Alias, material: Material, rival: Rival | None) -> Published:
     lake = Lake.of(settings)
     found, business = evaluate_objectives(lake, material), value_version(material)
     off_policy = evaluate_off_policy(settings, material.version)
-    against = _against(settings, material.version, rival)
+    against, compared = _against(settings, material.version, rival)
     errors = analyse_errors(settings, material.version)
-    path = write_report(settings, found, business, off_policy, errors, against)
+    path = write_report(settings, found, business, off_policy, errors, against, compared)
+    card = write_card(settings, found, business, off_policy)
     save_numbers(lake, found, business)
     save_answers(lake, found[0].version, off_policy.answers)
     save_errors(lake, found[0].version, errors)
-    _track(settings, found, path, write_card(settings, found, business, off_policy))
-    return Published(alias, found, business, off_policy, errors, path)
+    _track(settings, found, [page for page in (path, card, compared) if page])
+    return Published(alias, found, business, off_policy, errors, path, card, compared)
 
 
-def _against(settings: Settings, version: ModelVersion, champion: ModelVersion | None) -> tuple[str, ...]:
-    """The version beside the champion in sentences, with a page of its own; or why that can't be."""
-    if champion is None:
-        return ()
+def _against(
+    settings: Settings, version: ModelVersion, rival: Rival | None
+) -> tuple[tuple[str, ...], Path | None]:
+    """A question, its answers in sentences, or why there are none, and the comparison's page."""
+    if rival is None:
+        return (), None
+    asked = f"Better than {rival.role}?"
     try:
-        found = compare(settings, version, champion)
+        found = compare(settings, version, rival.version)
     except (FeedError, VersionGone) as error:
-        return (f"Not compared with the champion, version {champion.version}: {error}.",)
+        return (asked, f"Not compared with {rival.role}, version {rival.version.version}: {error}."), None
     page = write_comparison(settings, found)
-    return (*(judged(found, part) for part in found.objectives), f"All differences: {page.name}.")
+    return (asked, *(judged(found, part) for part in found.objectives)), page
 
 
-def _track(settings: Settings, found: list[Evaluation], path: Path, card: Path) -> None:
+def _track(settings: Settings, found: list[Evaluation], pages: list[Path]) -> None:
     """Log `test_<model>_<metric>` and the pages to the run that trained the version."""
     from mlflow.entities import Metric
 
@@ -104,5 +118,5 @@ def _track(settings: Settings, found: list[Evaluation], path: Path, card: Path) 
     ]
     tracking, run_id = registry.client(settings), found[0].version.run_id
     tracking.log_batch(run_id, metrics)
-    for page in (path, card):
+    for page in pages:
         tracking.log_artifact(run_id, str(page), "reports")

@@ -62,16 +62,17 @@ def write_report(
     off_policy: OffPolicy,
     errors: list[ErrorAnalysis],
     against: tuple[str, ...] = (),
+    compared: Path | None = None,
 ) -> Path:
     """Write `reports/model-<version>.html`: summary, objectives, errors, feeds, money, off-policy values.
 
-    `against` says how the version compares with the champion, in sentences. A diagnosis that the lake keeps
-    of the version has its sections too.
+    `against` asks and says how the version compares with another, in sentences, `compared` is the page on it.
+    A diagnosis that the lake keeps of the version has its sections too.
     """
     path = settings.reports / f"model-{found[0].version.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     diagnosis = diagnosis_sections(Lake.of(settings), found[0].version)
-    write_atomically(path, render(found, business, off_policy, errors, against, diagnosis))
+    write_atomically(path, render(found, business, off_policy, errors, against, compared, diagnosis))
     return path
 
 
@@ -81,11 +82,13 @@ def render(
     off_policy: OffPolicy,
     errors: list[ErrorAnalysis],
     against: tuple[str, ...] = (),
+    compared: Path | None = None,
     diagnosis: Sequence[Section] = (),
 ) -> str:
     """The page: every section once, in the order of reading."""
     sections = _sections(found, business, off_policy, errors, against, diagnosis)
-    return fill("report.html", first=found[0], sections=sections)
+    beside = compared.name if compared else None
+    return fill("report.html", first=found[0], sections=sections, beside=beside)
 
 
 def _sections(

@@ -6,7 +6,7 @@ from feed_platform.evaluation.business import Business
 from feed_platform.evaluation.evaluate import AS_SHOWN, EVENT_RATE, Evaluation
 from feed_platform.evaluation.money import Money, Swing
 from feed_platform.evaluation.off_policy.evaluate import OffPolicy
-from feed_platform.evaluation.pages import thousand, told
+from feed_platform.evaluation.pages import order_name, thousand, told
 from feed_platform.evaluation.proof import proof
 from feed_platform.evaluation.verdict import verdict
 
@@ -25,12 +25,12 @@ class Question:
 def questions(
     found: list[Evaluation], business: Business, off_policy: OffPolicy, against: tuple[str, ...]
 ) -> list[Question]:
-    """All questions of the summary; `against` says how the version compares with the champion."""
-    compared = [Question("Better than the champion?", "product owner", against)] if against else []
+    """All questions of the summary; `against` asks and says how the version compares with another."""
+    compared = [Question(against[0], "product owner", against[1:])] if against else []
     return [
         Question("Is it better?", "product owner", tuple(said for part in found for said in _better(part))),
         *compared,
-        Question("Worth how much?", "product owner", worth(found[0].kind, business.money, off_policy)),
+        Question("Worth how much?", "product owner", worth(found[0], business.money, off_policy)),
         Question("How sure?", "product owner", tuple(proof(part) for part in found)),
         Question("What next?", "engineer", tuple(sentence for part in found for sentence in _next(part))),
         Question("On what does this rest?", "auditor", _basis(found[0])),
@@ -59,19 +59,20 @@ def older_system(found: Evaluation) -> str:
     )
 
 
-def worth(kind: str, money: Money, off_policy: OffPolicy) -> tuple[str, ...]:
+def worth(found: Evaluation, money: Money, off_policy: OffPolicy) -> tuple[str, ...]:
     """What was observed, what the log can answer for, and what the model expects, in this order."""
     said = [f"Observed: the log's impressions earned {thousand(money.observed)} per thousand {UNITS}."]
     told = [one.verdict.sentence for one in off_policy.answers if one.verdict.word == "available"]
     if told:
         said.append(f"Off-policy: {told[0]}")
-    for order in (AS_SHOWN, money.rival):
+    other = found.rival.name if found.rival else ""
+    for order in (AS_SHOWN, money.rival, other):
         if order in money.gaps:
-            said.append(_expected(kind, order, money))
+            said.append(_expected(found.kind, order, money))
     if not money.expected:
         said.append("Expected: no requests in the test rows, so no order can be compared.")
     if money.swings:
-        said.append(sensitivity(kind, money))
+        said.append(sensitivity(found.kind, money))
     return tuple(said)
 
 
@@ -87,7 +88,10 @@ def sensitivity(kind: str, money: Money) -> str:
 
 
 def _expected(kind: str, order: str, money: Money) -> str:
-    gap, other = money.gaps[order], "the order as shown" if order == AS_SHOWN else f"{order}'s order"
+    gap, other = (
+        money.gaps[order],
+        "the order as shown" if order == AS_SHOWN else f"{order_name(order)}'s order",
+    )
     word = {"more": "worth more than", "less": "worth less than"}.get(told(gap), "not told apart from")
     return (
         f"Expected by the model: {kind}'s first choices are {word} those of {other}: "

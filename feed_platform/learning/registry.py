@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL = "feed-ranker"
 BUNDLES = "bundles"
+BEFORE = "champion_before"
 Alias = Literal["champion", "challenger", "approved"]
 
 
@@ -86,11 +87,20 @@ def set_champion(settings: Settings, version: str) -> None:
 
 
 def set_alias(settings: Settings, alias: Alias, chosen: ModelVersion | None) -> None:
-    """Move an alias to a version, or with None take it off."""
+    """Move an alias to a version, or with None take it off; a new champion keeps the number of the last."""
     if chosen is not None:
+        last = with_alias(settings, alias) if alias == "champion" else None
+        if last is not None and last != chosen:
+            tag_version(settings, chosen.version, {BEFORE: last.version})
         client(settings).set_registered_model_alias(MODEL, alias, chosen.version)
     elif with_alias(settings, alias) is not None:
         client(settings).delete_registered_model_alias(MODEL, alias)
+
+
+def champion_before(settings: Settings, version: ModelVersion) -> ModelVersion | None:
+    """The champion that a version took over from; None for the first, or one that never was champion."""
+    number = version_tags(settings, version.version).get(BEFORE)
+    return next((known for known in versions(settings) if known.version == number), None)
 
 
 def tag_version(settings: Settings, version: str, tags: Mapping[str, str]) -> None:

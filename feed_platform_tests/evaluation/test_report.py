@@ -1,6 +1,7 @@
 """From a training to its page and its numbers in the lake."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.ranker import RankerConfig
+from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.tracking import Launch
 from feed_platform.learning.training import train
 from feed_platform.settings import Settings
@@ -201,6 +203,33 @@ def test_two_versions_are_compared_on_the_same_rows(shared: Settings, reports: l
     assert same.order is not None
     assert same.order.first.value == 0
     assert same.order.alike.value == 1
+
+
+def test_champion_and_challenger_stand_beside_each_other_and_the_champion_before(home: Settings) -> None:
+    fill_lake(home, synthetic_frame(3_000))
+    first = train(home, FEED, RankerConfig(rounds=20), Launch("run-1", "train")).candidate
+    record = TrainingRecord.of(registry.client(home), first.run_id)
+    kind = "logistic" if first.kind == "xgboost" else "xgboost"
+    second = registry.register(home, first.run_id, registry.load_bundle(first, record.bundles[kind]))
+    registry.set_champion(home, second.version)
+    registry.set_champion(home, first.version)
+    registry.set_alias(home, "challenger", second)
+    for done in publish_reports(home):
+        other = {first.version: second, second.version: first}[done.found[0].version.version]
+        found, name = done.found[0], f"version_{other.version}"
+        assert found.models[name].values == found.models[other.kind].values
+        assert done.business.money.gaps[name] == done.business.money.gaps[other.kind]
+        assert done.compared is not None and done.compared.exists()
+        page, role = (
+            done.path.read_text(),
+            {"champion": "the champion before it", "challenger": "the champion"},
+        )
+        assert f"Better than {role[done.alias]}?" in page
+        assert f'href="{done.compared.name}"' in page
+        assert f"those of version {other.version}&#39;s order" in page
+        assert f"Version {other.version} is {role[done.alias]}" in page
+        kept = registry.client(home).list_artifacts(found.version.run_id, "reports")
+        assert {done.path.name, done.card.name, done.compared.name} <= {Path(one.path).name for one in kept}
 
 
 def test_errors_have_a_section_and_rows_in_the_lake_and_name_no_user(

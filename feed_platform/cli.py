@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from feed_platform.feed import FeedError, SimulatorSource, load_feed
 from feed_platform.options import mirroring
+from feed_platform.serving.commands import serve, token
 from feed_platform.settings import Settings
 
 app = typer.Typer(
@@ -21,9 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-serve = typer.Typer(help="The ranking service of this home.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
-token = typer.Typer(help="Bearer tokens of this home's HTTP API.", no_args_is_help=True)
 app.add_typer(token, name="token")
 lake = typer.Typer(help="The lake of this home.", no_args_is_help=True)
 app.add_typer(lake, name="lake")
@@ -246,67 +245,6 @@ def lineage(
     found = model_lineage(Settings(), model) if model else trace(Settings(), str(request_id))
     plain = json.loads(json.dumps(found, default=str))
     print(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), end="")
-
-
-@serve.command("start")
-def serve_start() -> None:
-    """Bring the service up with the last deployed model."""
-    from feed_platform.serving.service import start
-
-    start(Settings(), progress=typer.echo)
-
-
-@serve.command("stop")
-def serve_stop() -> None:
-    """Stop this home's service and nothing else."""
-    from feed_platform.serving.cluster import stop
-
-    stop(Settings(), progress=typer.echo)
-
-
-@serve.command("status")
-def serve_status() -> None:
-    """What runs, where, and with which versions."""
-    from feed_platform.serving.service import status as service_status
-
-    print(json.dumps(service_status(Settings()), default=str, indent=2))
-
-
-@serve.command("logs")
-def serve_logs(lines: Annotated[int, typer.Option("-n", min=1, help="How many of each file.")] = 50) -> None:
-    """The end of the logs of Ray's head and of the replicas."""
-    from feed_platform.serving.service import log_tails
-
-    for path, tail in log_tails(Settings(), lines):
-        print(f"==> {path} <==\n{tail}")
-
-
-@token.command("create")
-def token_create(
-    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits, '.', '-' and '_'.")],
-    scope: Annotated[list[str], typer.Option(help="rank, feedback or admin; may be given again.")],
-) -> None:
-    """Make a token and print its secret, which is kept nowhere. From the first on, tokens are needed."""
-    from feed_platform.serving.tokens import create
-
-    print(create(Settings(), name, scope))
-
-
-@token.command("list")
-def token_list() -> None:
-    """The tokens' names, scopes and when they were made."""
-    from feed_platform.serving.tokens import tokens
-
-    for one in tokens(Settings()):
-        print(f"{one.name}  {','.join(one.scopes)}  {one.created_at}")
-
-
-@token.command("revoke")
-def token_revoke(name: Annotated[str, typer.Argument(help="Of feed token list.")]) -> None:
-    """Take a token away: replicas refuse it within two seconds."""
-    from feed_platform.serving.tokens import revoke
-
-    revoke(Settings(), name)
 
 
 @lake.command("maintain")

@@ -19,7 +19,7 @@ from benchmarks.features.clock import timed
 from benchmarks.learning.wide import EVENTS, FEATURES, SPLIT, dataset_of, parquet_of
 from feed_platform.learning.baselines import log_loss
 from feed_platform.learning.binned import THREADS, Binned
-from feed_platform.learning.ranker import RankerConfig, fit_rankers, fit_rounds
+from feed_platform.learning.ranker import RankerConfig, fit_rankers, fit_rounds, parameters
 from feed_platform.learning.scorers import Boosted
 from feed_platform.learning.splits import Window
 from feed_platform.learning.spool import as_matrix
@@ -105,22 +105,6 @@ def plain(train: Rows, validation: Rows, config: RankerConfig) -> dict[str, Boos
         )
         boosters[event] = Boosted(bytes(found[: found.best_iteration + 1].save_raw("ubj")))
     return boosters
-
-
-def parameters(config: RankerConfig) -> dict[str, Any]:
-    """As the product gives them to XGBoost."""
-    return {
-        "objective": "binary:logistic",
-        "tree_method": "hist",
-        "eval_metric": "logloss",
-        "max_depth": config.depth,
-        "eta": config.learning_rate,
-        "min_child_weight": config.min_child_weight,
-        "subsample": config.row_share,
-        "colsample_bytree": config.column_share,
-        "seed": config.seed,
-        "nthread": THREADS,
-    }
 
 
 @contextmanager

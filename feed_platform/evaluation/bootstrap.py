@@ -15,10 +15,10 @@ from feed_platform.evaluation.metrics import (
     calibration_error,
     ratio,
     roc_auc,
-    row_losses,
     threshold_metrics,
 )
 from feed_platform.evaluation.ranking import by_request
+from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels
 

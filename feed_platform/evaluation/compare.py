@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from feed_platform.evaluation.bootstrap import Measure, Resampled, Scored, difference, means, resample
-from feed_platform.evaluation.predictions import at_reference_position, matrix_of, requests_of, users_of
+from feed_platform.evaluation.predictions import at_reference_position, matrix_of, requests_of
 from feed_platform.evaluation.ranking import Places
 from feed_platform.evaluation.slices import slices
 from feed_platform.feed import FeedError
@@ -17,7 +17,7 @@ from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import reload_dataset
+from feed_platform.learning.dataset import reload_dataset, users_of
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
 from feed_platform.settings import Settings

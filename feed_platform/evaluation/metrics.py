@@ -72,17 +72,6 @@ def average_precision(true: Vector, false: Vector) -> float:
     return float(np.sum(np.diff(true, prepend=0.0) * true / flagged) / true[-1])
 
 
-def row_losses(label: Labels, probability: Vector) -> Vector:
-    """Each row's negative log likelihood; its mean is the log loss.
-
-    Example:
-        >>> row_losses(np.array([1, 0]), np.array([0.5, 0.2])).round(4).tolist()  # -ln 0.5, -ln 0.8
-        [0.6931, 0.2231]
-    """
-    inside = np.clip(probability, 1e-12, 1 - 1e-12)
-    return -np.where(label == 1, np.log(inside), np.log1p(-inside))
-
-
 def threshold_metrics(
     rows: float, right: float, hits: float, claims: float, positives: float
 ) -> dict[str, float]:

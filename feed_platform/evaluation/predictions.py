@@ -13,7 +13,7 @@ from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Dataset, Labels, reload_dataset
+from feed_platform.learning.dataset import Dataset, Labels, Part, reload_dataset, users_of
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
 from feed_platform.learning.scorers import Matrix
@@ -152,15 +152,7 @@ def _joining(
 
 def matrix_of(frame: pl.DataFrame, features: tuple[str, ...]) -> Matrix:
     """The features of n rows, float32 (n, features); one that they lack is missing everywhere."""
-    known = [pl.col(name) if name in frame.columns else pl.lit(None).alias(name) for name in features]
-    columns = frame.select(one.cast(pl.Float32).fill_null(np.nan) for one in known)
-    return np.ascontiguousarray(columns.to_numpy())
-
-
-def users_of(frame: pl.DataFrame) -> NDArray[np.int64]:
-    """A number for each row's user, (n,); a row without a user stands alone."""
-    names = frame.select(pl.coalesce("user_id", "impression_id")).to_series()
-    return names.rank("dense").to_numpy().astype(np.int64) - 1
+    return Part.of(frame, features).matrix
 
 
 def requests_of(frame: pl.DataFrame) -> NDArray[np.int64]:

@@ -79,7 +79,7 @@ def _publish(settings: Settings, alias: Alias, material: Material, rival: Rival 
     found, business = evaluate_objectives(lake, material), value_version(material)
     off_policy = evaluate_off_policy(settings, material.version)
     against, compared = _against(settings, material.version, rival)
-    errors = analyse_errors(settings, material.version)
+    errors = analyse_errors(settings, material)
     path = write_report(settings, found, business, off_policy, errors, against, compared)
     card = write_card(settings, found, business, off_policy)
     save_numbers(lake, found, business)

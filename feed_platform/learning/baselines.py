@@ -80,7 +80,12 @@ def log_loss(label: Labels, probability: Vector) -> float:
 
 
 def row_losses(label: Labels, probability: Vector) -> Vector:
-    """Each row's negative log likelihood, shape (n,)."""
+    """Each row's negative log likelihood, (n,); its mean is the log loss.
+
+    Example:
+        >>> row_losses(np.array([1, 0]), np.array([0.5, 0.2])).round(4).tolist()  # -ln 0.5, -ln 0.8
+        [0.6931, 0.2231]
+    """
     inside = np.clip(probability, 1e-12, 1 - 1e-12)
     return -np.where(label == 1, np.log(inside), np.log1p(-inside))
 

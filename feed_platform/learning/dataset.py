@@ -25,6 +25,12 @@ from feed_platform.learning.spool import Spool, as_matrix
 Labels = NDArray[np.int64]
 
 
+def users_of(frame: pl.DataFrame) -> Labels:
+    """A number for each row's user, (n,); a row without a user stands alone."""
+    names = frame.select(pl.coalesce("user_id", "impression_id")).to_series()
+    return names.rank("dense").to_numpy().astype(np.int64) - 1
+
+
 @dataclass(frozen=True)
 class Part:
     """Rows of one part of the split, in order of time.

@@ -9,7 +9,7 @@ from feed_platform.features.catalogue import catalogue
 from feed_platform.feed import Feed
 from feed_platform.learning.baselines import fit_constant, fit_popularity, row_losses
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Dataset, Labels, Part
+from feed_platform.learning.dataset import Dataset, Labels, Part, users_of
 from feed_platform.learning.ranker import obstacle
 
 ONE_SIDED, TWO_SIDED, POWER = 1.645, 1.960, 0.842  # normal quantiles: 5 %, and shown four times in five
@@ -105,7 +105,7 @@ def _detectable(data: Dataset, event: str) -> Detectable:
     Two rankers differ less from row to row than popularity and the constant: the gate may show more.
     """
     part, label = data.validation, data.validation.label(event)
-    user = part.select(["user_id"])["user_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    user = users_of(part.select(["user_id", "impression_id"]))
     constant, popularity = (
         row_losses(label, part.predicted(fit(data.train, event).raw))
         for fit in (fit_constant, fit_popularity)

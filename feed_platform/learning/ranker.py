@@ -96,10 +96,10 @@ def fit_binned(
     data = binned.labelled(event)
     positives = validation.positives(event)
     if min(positives, len(validation) - positives) < MIN_STOPPING:
-        booster = xgboost.train(_parameters(config), data, max(1, config.rounds // 10), verbose_eval=False)
+        booster = xgboost.train(parameters(config), data, max(1, config.rounds // 10), verbose_eval=False)
     else:
         booster = xgboost.train(
-            _parameters(config),
+            parameters(config),
             data,
             config.rounds,
             evals=[(stopping.labelled(event), "validation")],
@@ -114,7 +114,7 @@ def fit_rounds(rows: Binned, event: str, config: RankerConfig, rounds: int) -> B
     """Boost for a known number of rounds."""
     import xgboost
 
-    booster = xgboost.train(_parameters(config), rows.labelled(event), rounds, verbose_eval=False)
+    booster = xgboost.train(parameters(config), rows.labelled(event), rounds, verbose_eval=False)
     return Boosted(bytes(booster.save_raw("ubj")))
 
 
@@ -144,7 +144,8 @@ def importance(model: Boosted, features: tuple[str, ...]) -> dict[str, float]:
     return {name: score / total for name, score in sorted(scores.items(), key=lambda item: -item[1]) if score}
 
 
-def _parameters(config: RankerConfig) -> dict[str, Any]:
+def parameters(config: RankerConfig) -> dict[str, Any]:
+    """What XGBoost is told."""
     return {
         "objective": "binary:logistic",
         "tree_method": "hist",

@@ -176,6 +176,25 @@ KINDS: dict[str, type[Constant | Popularity | Segment | Logistic | Boosted]] = {
 }
 
 
+def contributions(scorer: Scorer, matrix: Matrix) -> Vector | None:
+    """What each feature adds to the log-odds of the raw score, (n, features + 1), the base last.
+
+    Boosters: exact SHAP values of the trees (Lundberg et al. 2020), computed by XGBoost. Logistic
+    regression: weight times distance from the mean. None for a model of which nothing is to be explained: a
+    constant, a single rate.
+    """
+    if isinstance(scorer, Boosted):
+        import xgboost
+
+        rows = xgboost.DMatrix(matrix, missing=np.nan, nthread=1)
+        found = scorer.booster.predict(rows, pred_contribs=True, validate_features=False)
+        return np.asarray(found, dtype=np.float64)
+    if isinstance(scorer, Logistic):
+        terms = standardise(matrix, np.array(scorer.mean), np.array(scorer.scale)) * np.array(scorer.weights)
+        return np.column_stack([terms, np.full(len(matrix), scorer.intercept)])
+    return None
+
+
 def signed_log(matrix: Matrix) -> Vector:
     """sign(x) * log(1 + |x|) in double: counts span several powers of ten."""
     values = matrix.astype(np.float64)

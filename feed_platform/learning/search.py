@@ -13,7 +13,7 @@ from feed_platform.feed import Feed, FeedError
 from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.binned import Binned
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Part
+from feed_platform.learning.dataset import Part, users_of
 from feed_platform.learning.ranker import RankerConfig, fit_binned, obstacle, scoped
 from feed_platform.learning.scorers import Boosted
 
@@ -159,9 +159,7 @@ class _Bench:
         self._stopping = Binned((validation,), self._train)
         self._labels = {event: validation.label(event) for event in events}
         self._feed = feed
-        self._user = (
-            validation.select(["user_id"]).to_series().rank("dense").fill_null(0).to_numpy().astype(np.int64)
-        )
+        self._user = users_of(validation.select(["user_id", "impression_id"]))
         self.user_rows = np.bincount(self._user).astype(np.float64)
 
     def measure(self, number: int, config: RankerConfig) -> Trial:

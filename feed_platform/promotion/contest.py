@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from feed_platform.evaluation.metrics import row_losses
-from feed_platform.evaluation.predictions import at_reference_position, users_of
+from feed_platform.evaluation.predictions import at_reference_position, matrix_of
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
+from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Dataset, Part, reload_dataset
+from feed_platform.learning.dataset import Dataset, Part, reload_dataset, users_of
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.registry import ModelVersion
@@ -38,7 +38,7 @@ class Side:
         """Score rows at the positions that were shown; a feature that the rows lack is missing."""
         if frame.is_empty():
             return cls(bundle, {event: np.empty(0) for event in bundle.objectives})
-        return cls(bundle, bundle.probabilities(matrix_of(frame, bundle)))
+        return cls(bundle, bundle.probabilities(matrix_of(frame, bundle.features)))
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,8 @@ class Contest:
 
     def rank_scores(self, side: Side) -> Vector:
         """What each row would be ranked by, as if it stood first, (n,)."""
-        first = at_reference_position(matrix_of(self.test.frame, side.bundle), side.bundle.features)
+        first = at_reference_position(matrix_of(self.test.frame, side.bundle.features), side.bundle.features)
         return side.bundle.score(side.bundle.probabilities(first))
-
-
-def matrix_of(frame: pl.DataFrame, bundle: Bundle) -> np.ndarray:
-    """A frame's rows as a bundle's matrix, (n, features)."""
-    return Part.of(frame, bundle.features).matrix
 
 
 def enter(settings: Settings, candidate: ModelVersion, champion: ModelVersion | None) -> Contest:

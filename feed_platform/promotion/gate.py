@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
-
 from feed_platform.evaluation.bootstrap import Resampled, Scored, difference, resample
+from feed_platform.evaluation.predictions import requests_of
 from feed_platform.features.differences import stored_differences
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
@@ -102,7 +101,7 @@ def _row(event: str, metric: str, mine: Resampled, theirs: Resampled | None) -> 
 
 
 def _resampled(contest: Contest, side: Side, event: str) -> Resampled:
-    request = contest.test.frame["request_id"].rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
+    request = requests_of(contest.test.frame)
     probability: Vector = side.probabilities[event]
     scored = Scored(contest.test.label(event), probability, 0.5, request, contest.rank_scores(side))
     return resample(scored, contest.user)

@@ -11,12 +11,13 @@ from feed_platform.evaluation.metrics import (
     calibration_error,
     roc_auc,
 )
+from feed_platform.evaluation.predictions import matrix_of
 from feed_platform.evaluation.slices import declared
 from feed_platform.features.differences import Differences
 from feed_platform.feed import Promotion, SliceFloor
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels, Part
-from feed_platform.promotion.contest import Contest, Side, matrix_of
+from feed_platform.promotion.contest import Contest, Side
 from feed_platform.promotion.finding import Finding, Outcome
 from feed_platform.promotion.gaps import Gap, gaps
 
@@ -95,7 +96,7 @@ def single_features(contest: Contest, rules: Promotion) -> Finding:
     """The feature that ranks best by itself: one that ranks too well knows what came after."""
     rows = np.unique(np.linspace(0, len(contest.test) - 1, min(SAMPLED_ROWS, len(contest.test))).astype(int))
     label = contest.test.label(contest.events[0])[rows]
-    columns = matrix_of(contest.test.frame, contest.candidate.bundle)[rows]
+    columns = matrix_of(contest.test.frame, contest.candidate.bundle.features)[rows]
     names = contest.candidate.bundle.features
     aucs = {name: alone(label, columns[:, place]) for place, name in enumerate(names)}
     known = {name: auc for name, auc in aucs.items() if np.isfinite(auc)}

@@ -6,10 +6,7 @@ add up to the margin, the log-odds before calibration.
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from feed_platform.learning.scorers import Boosted, Logistic, Scorer, standardise
+from feed_platform.learning.scorers import contributions
 from feed_platform.serving.drawing import Vector
 from feed_platform.serving.reasons import Theme, themes
 from feed_platform.serving.schemas import Contribution, Explanation
@@ -18,25 +15,6 @@ from feed_platform.serving.store import Floats, Model
 EXPLAINED = 20
 REASONS = 8
 BASE, REST = "an average post", "everything else"
-
-Contributions = npt.NDArray[np.float64]
-
-
-def contributions(scorer: Scorer, matrix: Floats) -> Contributions | None:
-    """What each feature adds to the margin, (n, features + 1): the last column is the base.
-
-    None for a model of which nothing is to be explained: a constant, a single rate.
-    """
-    if isinstance(scorer, Boosted):
-        import xgboost
-
-        rows = xgboost.DMatrix(matrix, missing=np.nan)
-        found = scorer.booster.predict(rows, pred_contribs=True, validate_features=False)
-        return np.asarray(found, dtype=np.float64)
-    if isinstance(scorer, Logistic):
-        terms = standardise(matrix, np.array(scorer.mean), np.array(scorer.scale)) * np.array(scorer.weights)
-        return np.column_stack([terms, np.full(len(matrix), scorer.intercept)])
-    return None
 
 
 def explain(model: Model, matrix: Floats) -> list[dict[str, Explanation]]:

@@ -11,8 +11,8 @@ from feed_platform.evaluation.errors.mistakes import contributions, mistakes
 from feed_platform.evaluation.errors.recalibration import log_odds
 from feed_platform.evaluation.errors.rows import Rows
 from feed_platform.evaluation.errors.slice_search import Search, search_slices
-from feed_platform.evaluation.predictions import users_of
 from feed_platform.learning.calibration import Vector, sigmoid
+from feed_platform.learning.dataset import users_of
 from feed_platform.learning.scorers import Boosted, Logistic
 from feed_platform_tests.learning.synthetic import FEED, synthetic_frame
 

@@ -11,7 +11,6 @@ from feed_platform.evaluation.card import find_card
 from feed_platform.evaluation.compare import compare
 from feed_platform.evaluation.compare_page import compare_versions, judged
 from feed_platform.evaluation.feeds import DEPTH
-from feed_platform.evaluation.metrics import row_losses
 from feed_platform.evaluation.off_policy.publish import saved_verdicts
 from feed_platform.evaluation.predictions import at_reference_position, gather
 from feed_platform.evaluation.proof import proof
@@ -21,6 +20,7 @@ from feed_platform.evaluation.verdict import verdict
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
+from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.record import TrainingRecord
 from feed_platform.learning.tracking import Launch

@@ -12,16 +12,13 @@ from feed_platform.evaluation.errors.mistakes import Mistakes, mistakes
 from feed_platform.evaluation.errors.rows import Rows
 from feed_platform.evaluation.errors.slice_search import Search, search_slices
 from feed_platform.evaluation.evaluate import TRUTH_EVENT, known_truth
-from feed_platform.evaluation.predictions import users_of
+from feed_platform.evaluation.predictions import Material
 from feed_platform.features.catalogue import category_names
 from feed_platform.feed import SLICES, Feed, find_feed
 from feed_platform.lake import Lake
-from feed_platform.learning import registry
 from feed_platform.learning.bundle import Bundle
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Part, reload_dataset
-from feed_platform.learning.record import TrainingRecord
-from feed_platform.learning.registry import ModelVersion
+from feed_platform.learning.dataset import Part
 from feed_platform.settings import Settings
 
 TEXTS = ("topic", "surface")
@@ -42,23 +39,18 @@ class ErrorAnalysis:
     search: Search
 
 
-def analyse_errors(settings: Settings, version: ModelVersion) -> list[ErrorAnalysis]:
+def analyse_errors(settings: Settings, material: Material) -> list[ErrorAnalysis]:
     """Where a version errs on its test rows, by objective.
 
     Raises:
         FeedError: a declared slice can't be evaluated.
-        VersionGone: the rows of its training aren't there any more.
     """
-    lake, feed = Lake.of(settings), find_feed(settings)
-    record = TrainingRecord.of(registry.client(settings), version.run_id)
-    bundle = registry.load_bundle(version)
-    test = reload_dataset(lake, record, bundle.features).test
+    feed, test, bundle = find_feed(settings), material.data.test, material.bundle
     binned = _binned(test, feed)
-    probabilities = bundle.probabilities(test.matrix)
-    truth = _truth(lake, test) if TRUTH_EVENT in probabilities else None
+    truth = _truth(Lake.of(settings), test) if TRUTH_EVENT in bundle.objectives else None
     return [
-        _analyse(_rows(test, event, probability, truth), bundle, feed, binned, record.lake_version)
-        for event, probability in probabilities.items()
+        _analyse(_rows(material, event, truth), bundle, feed, binned, material.record.lake_version)
+        for event in bundle.objectives
     ]
 
 
@@ -79,15 +71,16 @@ def _analyse(
     )
 
 
-def _rows(test: Part, event: str, probability: Vector, truth: Vector | None) -> Rows:
+def _rows(material: Material, event: str, truth: Vector | None) -> Rows:
+    test = material.data.test
     return Rows(
         event=event,
         frame=test.frame,
         matrix=test.matrix,
         features=test.features,
         label=test.label(event),
-        probability=probability,
-        user=users_of(test.frame),
+        probability=material.predictions[material.version.kind].shown[event],
+        user=material.user,
         truth=truth if event == TRUTH_EVENT else None,
     )
 

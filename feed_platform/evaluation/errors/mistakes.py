@@ -6,9 +6,9 @@ import numpy as np
 
 from feed_platform.evaluation.errors.rows import Rows
 from feed_platform.features.keys import key
-from feed_platform.learning.calibration import Vector
+from feed_platform.learning import scorers
 from feed_platform.learning.dataset import Labels
-from feed_platform.learning.scorers import Boosted, Logistic, Matrix, Scorer, standardise
+from feed_platform.learning.scorers import Matrix, Scorer
 
 EXAMPLES = 8
 CONTRIBUTIONS = 5
@@ -55,31 +55,16 @@ def mistakes(rows: Rows, scorer: Scorer) -> Mistakes:
 def contributions(
     scorer: Scorer, matrix: Matrix, features: tuple[str, ...]
 ) -> list[tuple[Contribution, ...]]:
-    """What each of k rows' features add to the log-odds, the greatest by amount first; empty for baselines.
-
-    Boosters: exact SHAP values of the trees (Lundberg et al. 2020), computed by XGBoost. Logistic
-    regression: weight times distance from the mean.
-    """
-    adds = _contributions(scorer, matrix, features)
-    if adds is None:
+    """What each of k rows' features add to the log-odds, the greatest first; empty for baselines."""
+    parts = scorers.contributions(scorer, matrix)
+    if parts is None:
         return [()] * len(matrix)
+    adds = parts[:, :-1]
     order = np.argsort(-np.abs(adds), axis=1)[:, :CONTRIBUTIONS]
     return [
         tuple(Contribution(features[at], float(row[at]), float(add[at])) for at in places if add[at])
         for row, add, places in zip(matrix, adds, order, strict=True)
     ]
-
-
-def _contributions(scorer: Scorer, matrix: Matrix, features: tuple[str, ...]) -> Vector | None:
-    if isinstance(scorer, Boosted):
-        import xgboost
-
-        data = xgboost.DMatrix(matrix, feature_names=list(features), nthread=1)
-        return scorer.booster.predict(data, pred_contribs=True)[:, :-1].astype(np.float64)
-    if isinstance(scorer, Logistic):
-        inputs = standardise(matrix, np.array(scorer.mean), np.array(scorer.scale))
-        return inputs * np.array(scorer.weights)
-    return None
 
 
 def _worst(rows: Rows, label: int) -> Labels:

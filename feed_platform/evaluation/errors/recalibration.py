@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feed_platform.evaluation.errors.rows import Mask
-from feed_platform.evaluation.metrics import row_losses
+from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.calibration import Vector, sigmoid
 from feed_platform.learning.dataset import Labels
 

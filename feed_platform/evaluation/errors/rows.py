@@ -7,7 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from feed_platform.evaluation.bootstrap import draws_of
-from feed_platform.evaluation.metrics import row_losses
+from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.calibration import Vector
 from feed_platform.learning.dataset import Labels
 from feed_platform.learning.scorers import Matrix

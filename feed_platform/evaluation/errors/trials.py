@@ -9,9 +9,8 @@ import polars as pl
 
 from feed_platform.evaluation.bootstrap import Measure, Resampled, difference, means
 from feed_platform.evaluation.errors.rows import Mask, Users
-from feed_platform.evaluation.metrics import row_losses
-from feed_platform.evaluation.predictions import users_of
-from feed_platform.learning.dataset import Dataset, Part
+from feed_platform.learning.baselines import row_losses
+from feed_platform.learning.dataset import Dataset, Part, users_of
 from feed_platform.learning.ranker import RankerConfig, fit_rankers, obstacle
 from feed_platform.learning.source import Source
 from feed_platform.learning.splits import Window

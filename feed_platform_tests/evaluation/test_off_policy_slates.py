@@ -7,10 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from feed_platform.evaluation.off_policy.answer import answer
 from feed_platform.evaluation.off_policy.estimators import IPS, estimates, observed_value
+from feed_platform.evaluation.off_policy.evaluate import OffPolicy
 from feed_platform.evaluation.off_policy.own_policies import own_policies
 from feed_platform.evaluation.off_policy.policy import Scores, answerable, replay, score
+from feed_platform.evaluation.off_policy.publish import save_answers
 from feed_platform.evaluation.off_policy.slates import Slates, read_slates
+from feed_platform.evaluation.off_policy.verdict import Subject
+from feed_platform.evaluation.pages import fill
 from feed_platform.features.catalogue import feature_names
 from feed_platform.feed import Feed, SimulatorSource
 from feed_platform.home import prepare_home
@@ -24,6 +29,7 @@ from feed_platform.interactions.simulator import (
 from feed_platform.lake import Lake
 from feed_platform.learning.bundle import Bundle, Head
 from feed_platform.learning.calibration import from_json
+from feed_platform.learning.registry import ModelVersion
 from feed_platform.learning.scorers import Logistic
 from feed_platform.settings import Settings
 
@@ -121,6 +127,22 @@ def test_policies_that_shared_a_surface_are_compared_with_what_they_could_show(l
     assert len(told) == 1
     assert told[0].startswith("home: other ")
     assert "With 400 impressions of each" in told[0]
+
+
+def test_the_answers_stand_on_the_page_and_in_the_lake(lake: Lake, slates: Slates) -> None:
+    subject = Subject("the same, bolder", "clicks", "requests", " in places 1 to 3")
+    found = answer(subject, replay(slates, logs_own(slates, lake), 1.1))
+    assert found.worth is not None and found.verdict.word == "available"
+    page = fill("off_policy.html", off_policy=OffPolicy([found], ["home: softmax earned 40"]))
+    for number in (found.worth.observed, found.worth.gain, *found.worth.estimates.values()):
+        assert f"{1_000 * number.value:,.2f} (" in page
+    assert f"{found.worth.weights.effective_sample:,.0f}" in page and "home: softmax earned 40" in page
+    version = ModelVersion("3", "run", "logistic", "bundle", "bundles")
+    assert save_answers(lake, version, [found]) == save_answers(lake, version, [found])
+    with lake.read() as con:
+        saved = dict(con.execute("select metric, value from training.off_policy").fetchall())
+    assert saved["doubly_robust"] == found.worth.estimates["doubly robust"].value
+    assert saved["effective_rewards"] == found.worth.weights.effective_rewards
 
 
 def younger_first() -> Bundle:

@@ -24,6 +24,7 @@ from feed_platform.settings import Settings
 
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
+DRAIN_SECONDS = 10.0
 LEFTOVER_SECONDS = 3.0
 SOCKET_FOLDER_LENGTH = 32  # HAProxy takes socket paths of 97 characters; a node id and a name take 64
 LOG_TAIL = 2_000
@@ -90,6 +91,7 @@ def stop(settings: Settings, progress: Progress = log.info) -> bool:
         running = Cluster.running(settings)
         if running:
             progress(f"stopping the ranking service (pid {running.head.pid})")
+            api(settings, running).drain(DRAIN_SECONDS)
             processes.end([running.head], STOP_SECONDS)
         _clear(settings)
         return running is not None

@@ -1,5 +1,7 @@
 """Ray Serve's REST API, as data: no Ray import."""
 
+import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,9 @@ from feed_platform.feed import FeedError
 PATH = "/api/serve/applications/"
 TIMEOUT_SECONDS = 60.0
 SHOWN = 1_500
+POLL_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class ServeApi:
             raise FeedError(
                 f"Ray Serve refuses the deployment ({answer.status_code}): {answer.text[-SHOWN:]}"
             )
+
+    def drain(self, patience: float) -> None:
+        """End the applications, after the requests on their way; new ones are told that nothing serves."""
+        try:
+            config = {"proxy_location": "HeadOnly", "applications": []}
+            self._call("PUT", json=config)
+            deadline = time.monotonic() + patience
+            while (self.details() or {}).get("applications") and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        except httpx.TransportError as error:
+            log.warning("Ray Serve did not drain: %s", error)
 
     def _call(self, method: str, **content: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}

@@ -36,13 +36,13 @@ def main(rows: int, density: float, seed: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="bench-headroom-") as name:
         data, truth = dataset(Path(name), rows, density, seed)
-    label = data.test.label(CLICK).astype(np.float64)
-    scored = {
-        "popularity": data.test.frame["post_ctr_28d"].to_numpy(),
-        "bayes": truth,
-        "reference": reference(data),
-        "ours": ours(data),
-    }
+        label = data.test.label(CLICK).astype(np.float64)
+        scored = {
+            "popularity": data.test.frame["post_ctr_28d"].to_numpy(),
+            "bayes": truth,
+            "reference": reference(data),
+            "ours": ours(data),
+        }
     low, high = (roc_auc_score(label, scored[name]) for name in ("popularity", "bayes"))
     found = {
         name: asdict(

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from feed_platform.candidates import assets as candidates
 from feed_platform.evaluation import assets as evaluation
 from feed_platform.evaluation.errors import assets as diagnosis
 from feed_platform.features import assets as features
@@ -25,7 +26,7 @@ from feed_platform.serving.sensors import service_revival
 from feed_platform.stewardship import with_stewardship
 from feed_platform.upkeep.schedules import nightly_upkeep, upkeep
 
-STAGES = [interactions, features, learning, evaluation, diagnosis, promotion, serving, monitoring]
+STAGES = [interactions, features, candidates, learning, evaluation, diagnosis, promotion, serving, monitoring]
 CHECKS = [interaction_checks, feature_checks, serving_checks, monitoring_checks]
 
 defs = dg.Definitions(

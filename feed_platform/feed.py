@@ -23,6 +23,7 @@ from pydantic import (
 
 from feed_platform.settings import Settings
 
+HIDING = ("hide", "report")
 EVENT_TYPES = ("click", "like", "comment", "share", "hide", "report", "dwell", "follow")
 
 
@@ -251,11 +252,21 @@ class Moderation(Part):
     hide: tuple[str, ...] = ()
 
 
+class FeedSettings(Part):
+    """What `/v1/feed` shows: docs/feed.md."""
+
+    candidates: int = Field(500, ge=1, le=2_000, description="Posts that are ranked for a request.")
+    author_share: float = Field(0.2, gt=0, le=1, description="Most of an answer that one author has.")
+    topic_share: float = Field(0.5, gt=0, le=1, description="Most of an answer that one topic has.")
+    seen_days: float = Field(7, ge=0, le=28, description="For how long a post that was seen stays away.")
+
+
 class Serving(Part):
     """What the ranking service does beyond scoring."""
 
     exploration: Exploration = Exploration()
     moderation: Moderation = Moderation()
+    feed: FeedSettings = FeedSettings()
 
 
 Segment = Literal["user", "author", "topic", "user_topic", "user_author"]
@@ -320,6 +331,17 @@ class Feed(Part):
     def feature_delay(self) -> timedelta:
         """The time that publishing features may take."""
         return timedelta(minutes=self.feature_delay_minutes)
+
+    @property
+    def wanted_events(self) -> tuple[str, ...]:
+        """The event types that say that a person wants more such posts: objectives worth more than 0."""
+        return tuple(objective.event for objective in self.objectives if objective.weight > 0)
+
+    @property
+    def hiding_events(self) -> tuple[str, ...]:
+        """The event types that keep a post away from a person: hides, reports, objectives worth less."""
+        unwanted = {objective.event for objective in self.objectives if objective.weight < 0}
+        return tuple(event for event in self.event_types if event in {*HIDING, *unwanted})
 
     @property
     def start_at(self) -> datetime:

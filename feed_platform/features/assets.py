@@ -94,12 +94,12 @@ def _profiled(context: dg.AssetExecutionContext, home: Home, events: Iterable[An
 
 @dg.asset(
     key=["features", "online_snapshot"],
-    deps=[dg.AssetKey(["features", f"online_{group}"]) for group in GROUPS],
+    deps=[["features", "neighbours"], *(["features", f"online_{group}"] for group in GROUPS)],
     group_name=GROUP,
     kinds={"numpy"},
 )
 def online_snapshot(home: Home) -> dg.MaterializeResult:
-    """Features as of the seal in memory-mapped arrays, which the ranking service's replicas read."""
+    """Features and candidates as of the seal in memory-mapped arrays, which the service's replicas read."""
     folder = publish(home.settings, home.lake, home.feed)
     snapshot = OnlineSnapshot.open(folder)
     return dg.MaterializeResult(
@@ -108,5 +108,6 @@ def online_snapshot(home: Home) -> dg.MaterializeResult:
             "as_of": snapshot.as_of.isoformat(),
             "posts": len(snapshot.posts),
             "features": len(snapshot.names),
+            **(snapshot.candidates.counts if snapshot.candidates else {}),
         }
     )

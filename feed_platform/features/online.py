@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from feed_platform.candidates.arrays import read_candidates, read_neighbours
+from feed_platform.candidates.lists import Candidates
 from feed_platform.features.builds import last_build
 from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
 from feed_platform.features.changes import Change, Entities, Names, Owner, apply, merged
-from feed_platform.features.keys import Keys, keys, pair_keys
+from feed_platform.features.keys import Keys, key, keys, pair_keys
 from feed_platform.features.on_demand import (
     Encoded,
     as_feature,
@@ -42,6 +44,7 @@ Context = Mapping[str, Any]
 KEPT = 3
 SELF_TEST = "self_test"
 TESTED_POSTS = 4
+NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
 OWNERS: tuple[Owner, ...] = ("posts", "users")
 
@@ -85,6 +88,9 @@ class OnlineSnapshot:
         self._popularity = self.names.index(manifest["popularity"])
         self._topics = Names.of(_texts(arrays["topics.names"]))
         self._zones = Names.of(_texts(arrays["zones.names"]) if self._declared.time_zone else [None])
+        self.candidates = Candidates.of(arrays)
+        self.newest_changed: list[str] = []
+        self._changed_authors: dict[int, str] = {}
         self.upserts_seen: int | None = None
         self.upserts_at: datetime | None = None
 
@@ -117,6 +123,9 @@ class OnlineSnapshot:
         after._topics = self._topics.with_more(topics)
         names = {"topic": ("topic", after._topics)}
         after._posts = apply(self._posts, said["posts"], self._declared.posts, names)
+        after.newest_changed = _newest(after._posts, self.as_of - FRESH)
+        named = (fields["author_id"] for fields in said["posts"].values() if fields.get("author_id"))
+        after._changed_authors = self._changed_authors | {key(author): author for author in named}
         zone = self._declared.time_zone
         if zone:
             after._zones = self._zones.with_more(
@@ -201,6 +210,14 @@ class OnlineSnapshot:
         """The key of each post's author (n,); 0 where it or the post is unknown."""
         return self._posts.column("author", self._posts.rows(keys(post_ids)))
 
+    def author_ids(self, post_ids: Sequence[str]) -> list[str | None]:
+        """Each post's author (n,); None where unknown, or where the post is no candidate of feeds."""
+        found = self.authors(post_ids)
+        known = self.candidates.author_ids(found) if self.candidates else [None] * len(found)
+        return [
+            author or self._changed_authors.get(int(one)) for one, author in zip(found, known, strict=True)
+        ]
+
     def attribute(self, name: str, post_ids: Sequence[str]) -> Encoded:
         """Each post's value of a declared attribute, encoded: (n,), a list (n, 16)."""
         return self._posts.column(f"attr.{name}", self._posts.rows(keys(post_ids)))
@@ -218,6 +235,14 @@ class OnlineSnapshot:
         """Whether each post was removed by an instant, as far as is known (n,)."""
         rows = self._posts.rows(keys(post_ids))
         return np.asarray(self._posts.column("removed_at", rows) <= np.datetime64(at))
+
+    def ids_at(self, rows: npt.NDArray[np.int32]) -> list[str]:
+        """The ids of posts by their rows in the published arrays (n,)."""
+        return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][rows]]
+
+    def keys_at(self, rows: npt.NDArray[np.int32]) -> Keys:
+        """As `ids_at`, the keys."""
+        return np.asarray(self._arrays["posts.keys"][rows])
 
     def first_posts(self, count: int) -> list[str]:
         """The first known posts by key, removed or not."""
@@ -238,13 +263,23 @@ def _entities(arrays: Arrays, owner: Owner) -> Entities:
     return Entities(own.pop("keys"), own)
 
 
+def _newest(posts: Entities, since: datetime) -> list[str]:
+    """The ids of the posts that have changed and were created after an instant, the newest first."""
+    if not len(posts.changed_keys):
+        return []
+    created_at = posts.changed["created_at"]
+    fresh = np.flatnonzero(created_at > np.datetime64(since))  # NaT is never greater
+    rows = fresh[np.argsort(created_at[fresh])[::-1][:NEWEST_CHANGED]]
+    return [str(post_id, "utf-8") for post_id in posts.changed["ids"][rows]]
+
+
 def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
     """Names, of which the first one is nobody's."""
     return [None, *(str(name, "utf-8") for name in names[1:])]
 
 
 def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
-    """Write the last good build's features as an immutable folder and point `current.json` at it.
+    """Write the last good build's features and candidates as an immutable folder; `current.json` names it.
 
     Returns the folder, named by its content: publishing the same build again changes nothing.
     Of older folders the newest two stay, for replicas that are just opening one.
@@ -256,6 +291,9 @@ def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
         build = last_build(con)
     with lake.read(build.lake_version) as con:
         arrays = read_arrays(con, feed, build.sealed_until)
+        arrays |= read_candidates(con, feed, build.sealed_until, arrays)
+    with lake.read() as con:
+        arrays |= read_neighbours(con, arrays)
     manifest = _manifest(feed, build.sealed_until, build.lake_version, arrays)
     folder = settings.online / manifest["content_hash"]
     if not folder.exists():

@@ -11,7 +11,10 @@ import msgspec
 
 
 class CandidateRecord(msgspec.Struct, frozen=True):
-    """A post in one answer's order: rank from 1, its score, the probability of its place."""
+    """A post in one answer's order: rank from 1, its score, the probability of its place.
+
+    One that a cap by author or topic left out has none, and stands behind the others.
+    """
 
     post_id: str
     rank: int
@@ -20,7 +23,7 @@ class CandidateRecord(msgspec.Struct, frozen=True):
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer of `/v1/rank`.
+    """One answer of `/v1/rank` or `/v1/feed`.
 
     Attributes:
         received_at: when the service took the request; of several answers to one request_id

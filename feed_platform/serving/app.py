@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from feed_platform.serving import operations, pages, records
+from feed_platform.serving.answering import answer, as_json, rank_and_log
 from feed_platform.serving.backend import RETRY, Backend
+from feed_platform.serving.feed_routes import FeedRoutes
 from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
 from feed_platform.serving.guard import BEGAN, Guard, read_body
@@ -33,16 +35,19 @@ PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
 _RANK = msgspec.json.Decoder(RankRequest)
 _PREDICT = msgspec.json.Decoder(PredictRequest)
 _FEEDBACK = msgspec.json.Decoder(FeedbackEnvelope)
-_ENCODER = msgspec.json.Encoder()
 
 
 def build_app(backend: Backend) -> FastAPI:
     """The app of a replica."""
     app = FastAPI(title=f"{backend.feed.name}: ranking", version="1", docs_url=None, redoc_url=None)
-    routes = Routes(backend)
+    together = Together(
+        backend.store, backend.count_tier_failure, backend.feed.serving, backend.refuse_if_late
+    )
+    routes, feeds = Routes(backend, together), FeedRoutes(backend, together)
     changes = UpsertRoutes(backend)
     handlers: dict[operations.Operation, Callable[..., Awaitable[Response]]] = {
         operations.RANK: routes.rank,
+        operations.FEED: feeds.feed,
         operations.PREDICT: routes.predict,
         operations.FEEDBACK: routes.feedback,
         operations.POSTS: changes.posts,
@@ -75,11 +80,8 @@ def build_app(backend: Backend) -> FastAPI:
 class Routes:
     """The handlers, on one replica's state."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._together = Together(
-            backend.store, backend.count_tier_failure, backend.feed.serving, backend.refuse_if_late
-        )
+    def __init__(self, backend: Backend, together: Together) -> None:
+        self._backend, self._together = backend, together
 
     async def rank(self, http: Request) -> Response:
         """Rank candidates and log the answer."""
@@ -94,15 +96,9 @@ class Routes:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", found)
         request_id = request.request_id or records.new_id()
         stages.end("parse")
-        ranking = await self._together.rank(request, request_id, at, backend.pace.due(began))
-        stages.end("rank")
-        backend.metrics.served.labels(ranking.scored.served_by).inc()
-        backend.log(ranking)
-        stages.end("log")
-        answer = _json(ranking.response())
-        stages.end("answer")
-        stages.tell(backend.metrics, answer)
-        return answer
+        ranked = self._together.rank(request, request_id, at, backend.pace.due(began))
+        ranking = await rank_and_log(backend, ranked, stages)
+        return answer(backend, ranking.response(), stages)
 
     async def predict(self, http: Request) -> Response:
         """Probabilities for rows of person, post, moment and position."""
@@ -123,7 +119,7 @@ class Routes:
         columns = loaded.champion.probabilities(matrix)
         predictions = zip(*(column.tolist() for column in columns.values()), strict=True)
         named = [dict(zip(columns, row, strict=True)) for row in predictions]
-        return _json(PredictResponse(loaded.champion.version, named))
+        return as_json(PredictResponse(loaded.champion.version, named))
 
     async def feedback(self, http: Request) -> Response:
         """Take what people saw and did; answer when it is durable."""
@@ -135,11 +131,12 @@ class Routes:
         }
         if fresh:
             await backend.make_durable(list(fresh.values()))
+            backend.note(fresh.values())
         for event_id in fresh:
             backend.known_events.add(event_id)
-        answer = FeedbackResponse(len(fresh), len(good) - len(fresh), rejected)
-        backend.count_feedback(answer)
-        return _json(answer)
+        told = FeedbackResponse(len(fresh), len(good) - len(fresh), rejected)
+        backend.count_feedback(told)
+        return as_json(told)
 
     async def healthz(self) -> Response:
         """The process lives."""
@@ -148,7 +145,7 @@ class Routes:
     async def readyz(self) -> Response:
         """What this replica serves with."""
         readiness = self._backend.readiness()
-        return _json(readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE)
+        return as_json(readiness, HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def metrics(self) -> Response:
         """Counters in Prometheus' text format."""
@@ -182,10 +179,6 @@ def _use_msgspec_schemas(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _json(answer: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(_ENCODER.encode(answer), status, media_type="application/json")
 
 
 async def _answer_problem(_: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import queue
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from feed_platform.feed import Feed
 from feed_platform.serving import records
 from feed_platform.serving.deadline import Pace
 from feed_platform.serving.feedback import CLOCK_SKEW, utc
+from feed_platform.serving.history import Event, History
 from feed_platform.serving.journal import Journal
 from feed_platform.serving.metrics import Metrics
 from feed_platform.serving.problems import Problem
@@ -42,6 +44,7 @@ class Backend:
     requests: Journal
     feedback: Journal
     pace: Pace
+    history: History
     sampling: records.Sampling = field(default_factory=records.Sampling)
     known_events: records.Recent = field(default_factory=lambda: records.Recent(KNOWN_EVENTS))
 
@@ -56,11 +59,16 @@ class Backend:
         requests = Journal(settings.logs / "requests", replica, REQUESTS_WAITING, metrics.dropped.inc)
         feedback = Journal(settings.logs / "feedback", replica, FEEDBACK_WAITING)
         pace = Pace(settings.deadline_ms / 1_000, lambda tier: metrics.tier_skips.labels(tier).inc())
-        return cls(settings, feed, replica, store, metrics, requests, feedback, pace)
+        snapshot = store.loaded.snapshot
+        history = History(settings.logs / "feedback", feed, snapshot.as_of if snapshot else None)
+        history.refresh()
+        history.watch()
+        return cls(settings, feed, replica, store, metrics, requests, feedback, pace, history)
 
     def close(self) -> None:
         """Write what waits in the logs, stop watching."""
         self.store.close()
+        self.history.close()
         self.requests.close()
         self.feedback.close()
 
@@ -118,6 +126,11 @@ class Backend:
         except (OSError, queue.Full, TimeoutError) as error:
             detail = "the events could not be made durable: send them again"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=RETRY) from error
+
+    def note(self, events: Iterable[FeedbackEvent]) -> None:
+        """Take posts that were seen or hidden out of the next feed, before any log is read."""
+        now = records.now()
+        self.history.take(Event(one.user_id, one.post_id, one.event_type, now) for one in events)
 
     def readiness(self) -> Readiness:
         """What is loaded, and what could not be."""

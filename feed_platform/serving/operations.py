@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -14,7 +15,10 @@ PREFIX = "#/components/schemas/"
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One route: what it does, what it takes and gives, an example, its errors."""
+    """One route: what it does, what it takes and gives, an example, its errors.
+
+    A GET takes query parameters, other methods a JSON body.
+    """
 
     path: str
     method: str
@@ -25,10 +29,24 @@ class Operation:
     media_type: str = "application/json"
     errors: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The example as a JSON body, where it is one."""
+        return None if self.method == "GET" else self.example
+
+    @property
+    def target(self) -> str:
+        """The path, with the example's query parameters where it has some."""
+        if self.method != "GET" or not self.example:
+            return self.path
+        return f"{self.path}?{urlencode(self.example)}"
+
     def openapi(self) -> dict[str, Any]:
         """What the operation adds to the document that FastAPI generates."""
         extra: dict[str, Any] = {"responses": {"200": self._success(), **self._failures()}}
-        if self.takes:
+        if self.takes and self.method == "GET":
+            extra["parameters"] = _parameters(self.takes)
+        elif self.takes:
             content = {"schema": _reference(self.takes), "example": self.example}
             extra["requestBody"] = {"required": True, "content": {"application/json": content}}
         return extra
@@ -67,6 +85,20 @@ RANK = Operation(
         "explore": {"temperature": 0.05},
     },
     errors={**_READING, 503: "Too much waits: try again after `Retry-After` seconds."},
+)
+FEED = Operation(
+    "/v1/feed",
+    "GET",
+    "The platform's own candidates for one person, in order, without what was seen or hidden.",
+    answer=schemas.FeedResponse,
+    takes=schemas.FeedQuery,
+    example={"user_id": "u-1", "limit": 10},
+    errors={
+        401: _READING[401],
+        403: _READING[403],
+        422: "A parameter is wrong; `errors` names it as `/name`.",
+        503: "The snapshot has no candidates, or too much waits; the detail says which.",
+    },
 )
 PREDICT = Operation(
     "/v1/predict",
@@ -127,7 +159,7 @@ READY = Operation(
 )
 METRICS = Operation("/metrics", "GET", "Counters for Prometheus, of one replica.", media_type="text/plain")
 
-ALL = (RANK, PREDICT, FEEDBACK, POSTS, USERS, HEALTH, READY, METRICS)
+ALL = (RANK, FEED, PREDICT, FEEDBACK, POSTS, USERS, HEALTH, READY, METRICS)
 
 
 @cache
@@ -136,6 +168,14 @@ def components() -> dict[str, Any]:
     structs = {struct for operation in ALL for struct in (operation.takes, operation.answer) if struct}
     ordered = sorted({*structs, schemas.ProblemDetails}, key=lambda struct: struct.__name__)
     return msgspec.json.schema_components(ordered, ref_template=PREFIX + "{name}")[1]
+
+
+def _parameters(struct: type) -> list[dict[str, Any]]:
+    _, found = msgspec.json.schema_components([struct], ref_template=PREFIX + "{name}")
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in found[struct.__name__]["properties"].items()
+    ]
 
 
 def _reference(struct: type) -> dict[str, str]:

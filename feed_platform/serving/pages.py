@@ -45,13 +45,13 @@ def _template(name: str) -> Any:
 
 
 def _operation(operation: Operation, base_url: str) -> dict[str, Any]:
-    url = f"{base_url.rstrip('/')}{operation.path}"
-    body = f" {JSON} -d {shlex.quote(json.dumps(operation.example))}" if operation.example else ""
+    url = f"{base_url.rstrip('/')}{operation.target}"
+    body = f" {JSON} -d {shlex.quote(json.dumps(operation.body))}" if operation.body else ""
     return {
         "method": operation.method,
         "path": operation.path,
         "summary": operation.summary,
-        "curl": f"curl {url}{body}",
+        "curl": f"curl {shlex.quote(url)}{body}",
         "takes": operation.takes.__name__ if operation.takes else None,
         "answer": operation.answer.__name__ if operation.answer else None,
         "errors": operation.errors,

@@ -25,13 +25,13 @@ def collection() -> dict[str, Any]:
 def _item(operation: Operation) -> dict[str, Any]:
     request: dict[str, Any] = {
         "method": operation.method,
-        "url": "{{base_url}}" + operation.path,
+        "url": "{{base_url}}" + operation.target,
         "description": operation.summary,
         "header": [],
     }
-    if operation.example is not None:
+    if operation.body is not None:
         request["header"] = [JSON_TYPE]
-        raw = json.dumps(operation.example, indent=2)
+        raw = json.dumps(operation.body, indent=2)
         request["body"] = {"mode": "raw", "raw": raw, "options": {"raw": {"language": "json"}}}
     return {"name": f"{operation.method} {operation.path}", "request": request}
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
-from feed_platform.feed import Serving
+from feed_platform.feed import FeedSettings, Serving
 from feed_platform.serving.deadline import Due
-from feed_platform.serving.drawing import Drawn, Rules, draw, hashes
+from feed_platform.serving.diversity import caps_of
+from feed_platform.serving.drawing import Cap, Drawn, Rules, draw, hashes
 from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
@@ -45,6 +46,7 @@ class Asked:
     at: datetime
     post_ids: list[str]
     excluded: list[Excluded]
+    caps: Sequence[Cap] = ()
 
     @classmethod
     def of(
@@ -54,11 +56,13 @@ class Asked:
         at: datetime,
         snapshot: OnlineSnapshot | None,
         serving: Serving,
+        caps: FeedSettings | None = None,
     ) -> "Asked":
-        """A request after its filters."""
+        """A request after its filters; `caps` says how much of it one author and one topic may have."""
         candidates = list(dict.fromkeys(request.candidate_ids))
         post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
-        return cls(request, request_id, at, post_ids, excluded)
+        rules = caps_of(caps, request.limit or len(post_ids), post_ids, snapshot) if caps and snapshot else []
+        return cls(request, request_id, at, post_ids, excluded, rules)
 
     def matrix(self, snapshot: OnlineSnapshot) -> Floats:
         """The candidates' feature rows (n, features), as if each stood first."""
@@ -197,7 +201,7 @@ def arrange(asked: Asked, scored: Scored, snapshot: OnlineSnapshot | None, servi
     chances = None
     if arm.temperature is not None and scored.served_by in BY_MODEL and snapshot is not None:
         chances = logits(scored.scores, arm.temperature, serving.exploration, post_ids, snapshot, at)
-    drawn = draw(scored.scores, hashes(request_id, keys(post_ids)), chances, Rules(pins))
+    drawn = draw(scored.scores, hashes(request_id, keys(post_ids)), chances, Rules(pins, asked.caps))
     policy: Policy = "pinned" if pins else "greedy" if chances is None else "plackett_luce"
     return Ranking(request_id, at, request, snapshot, post_ids, scored, drawn, asked.excluded, arm, policy)
 

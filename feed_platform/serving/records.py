@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Container
 from datetime import UTC, datetime
 
+import numpy as np
+
 from feed_platform.features.keys import key
 from feed_platform.interactions.records import CandidateRecord, FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
@@ -32,10 +34,12 @@ class Sampling:
 
 
 def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) -> RequestRecord:
-    """The log record of an answer, every candidate in ranked order."""
-    scored, snapshot, order = ranking.scored, ranking.snapshot, ranking.drawn.order
+    """The log record of an answer, every candidate in ranked order, those that a cap left out last."""
+    scored, snapshot, drawn = ranking.scored, ranking.snapshot, ranking.drawn
+    order = np.concatenate([drawn.order, drawn.left_out])
     vectors = scored.matrix[order].tolist() if with_vectors and scored.matrix is not None else None
-    scores, chances = scored.scores[order].tolist(), ranking.drawn.propensity.tolist()
+    scores, chances = scored.scores[order].tolist(), drawn.propensity.tolist()
+    chances += [None] * len(drawn.left_out)
     return RequestRecord(
         request_id=ranking.request_id,
         user_id=ranking.request.user_id,

@@ -19,6 +19,8 @@ MAX_LISTED = 5_000
 Text = Annotated[str, Meta(max_length=256)]
 Reason = Literal["removed", "moderated", "blocked_post", "blocked_author", "blocked_topic", "attribute"]
 Tier = Literal["champion", "previous", "popularity", "recency"]
+Source = Literal["fresh", "trending", "topic", "author", "similar"]
+MAX_FEED = 100
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -144,6 +146,41 @@ class RankResponse(msgspec.Struct, frozen=True, omit_defaults=True):
         dict[str, Explanation] | None,
         Meta(description="The first post of compare less the second, by objective."),
     ] = None
+
+
+class FeedQuery(Body):
+    """Parameters of a feed, whose candidates the platform finds. Unknown ones are refused."""
+
+    user_id: Annotated[Id, Meta(description="Left out: nobody known.")] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=MAX_FEED, description="How many to return.")] = 20
+    surface: Label = "home"
+    request_id: Id | UnsetType = UNSET
+    requested_at: Instant | UnsetType = UNSET
+    explain: Annotated[bool, Meta(description="Say of the first 20 items why they stand there.")] = False
+
+
+class FeedItem(RankedItem, frozen=True, kw_only=True, omit_defaults=True):
+    """A post in its place, where it came from and what is known of it.
+
+    `sources`: fresh and trending posts; posts of the topics and authors that the person engages with;
+    posts whose engaged people are those of the posts that this person engaged with.
+    """
+
+    sources: list[Source]
+    topic: str | None
+    author_id: str | None
+    created_at: Instant | None
+
+
+class FeedResponse(msgspec.Struct, frozen=True):
+    """The feed, best first, and what made it. Seen and hidden posts are not in it."""
+
+    request_id: str
+    model_version: str | None
+    features_as_of: Instant | None
+    served_by: Tier
+    items: list[FeedItem]
+    excluded: Annotated[list[Excluded], Meta(description="Candidates that may not be shown to anyone.")]
 
 
 class PredictRow(Body):

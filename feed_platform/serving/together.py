@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from feed_platform.feed import Serving
+from feed_platform.feed import FeedSettings, Serving
 from feed_platform.serving.deadline import Due
 from feed_platform.serving.problems import Problem
 from feed_platform.serving.ranking import Asked, Ranking, rank_together
@@ -14,7 +14,7 @@ from feed_platform.serving.store import Store
 MOST = 8  # requests in one call: beyond them the first waits longer than the call is cheaper
 MOST_ROWS = 2_000
 
-Waiting = tuple[RankRequest, str, datetime, Due, asyncio.Future[Ranking]]
+Waiting = tuple[RankRequest, str, datetime, Due, FeedSettings | None, asyncio.Future[Ranking]]
 
 
 class Together:
@@ -34,11 +34,18 @@ class Together:
         self._store, self._on_failure, self._serving = store, on_failure, serving
         self._waiting: list[Waiting] = []
 
-    async def rank(self, request: RankRequest, request_id: str, at: datetime, due: Due) -> Ranking:
+    async def rank(
+        self,
+        request: RankRequest,
+        request_id: str,
+        at: datetime,
+        due: Due,
+        caps: FeedSettings | None = None,
+    ) -> Ranking:
         """As `ranking.rank`, beside others."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Ranking] = loop.create_future()
-        self._waiting.append((request, request_id, at, due, done))
+        self._waiting.append((request, request_id, at, due, caps, done))
         if len(self._waiting) == 1:
             loop.call_soon(self._rank_waiting)
         return await done
@@ -50,8 +57,8 @@ class Together:
         try:
             loaded = self._store.loaded
             asked = [
-                (Asked.of(request, request_id, at, loaded.snapshot, self._serving), due)
-                for request, request_id, at, due, _ in taken
+                (Asked.of(request, request_id, at, loaded.snapshot, self._serving, caps), due)
+                for request, request_id, at, due, caps, _ in taken
             ]
             rankings = rank_together(asked, loaded, self._on_failure, self._serving)
         except Exception as error:  # the callers are told; the loop has nobody to tell
@@ -64,7 +71,7 @@ class Together:
                 done.set_result(ranking)
 
     def _is_in_time(self, one: Waiting) -> bool:
-        *_, due, done = one
+        *_, due, _, done = one
         try:
             self._refuse(due.began)
         except Problem as refusal:

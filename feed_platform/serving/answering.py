@@ -1,0 +1,36 @@
+"""What rankings and feeds have in common: counted, logged, timed."""
+
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+import msgspec
+from starlette.responses import Response
+
+from feed_platform.serving.backend import Backend
+from feed_platform.serving.ranking import Ranking
+from feed_platform.serving.stages import Stages
+
+_ENCODER = msgspec.json.Encoder()
+
+
+async def rank_and_log(backend: Backend, ranked: Awaitable[Ranking], stages: Stages) -> Ranking:
+    """Await a ranking; count its tier and log it."""
+    ranking = await ranked
+    stages.end("rank")
+    backend.metrics.served.labels(ranking.scored.served_by).inc()
+    backend.log(ranking)
+    stages.end("log")
+    return ranking
+
+
+def answer(backend: Backend, response: msgspec.Struct, stages: Stages) -> Response:
+    """An answer that says where its time went."""
+    told = as_json(response)
+    stages.end("answer")
+    stages.tell(backend.metrics, told)
+    return told
+
+
+def as_json(response: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """A struct as the answer's body."""
+    return Response(_ENCODER.encode(response), status, media_type="application/json")

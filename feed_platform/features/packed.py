@@ -72,8 +72,9 @@ class Columns:
         self._has_raw = bool(self._is_raw.any())
         self._rates = np.flatnonzero(described["of"] >= 0)
         rates = described[self._rates]
-        self._of, self._per = rates["of"].astype(np.int64), rates["per"].astype(np.int64)
-        self._added, self._prior = rates["added"].copy(), rates["prior"].copy()
+        self._sources = np.concatenate([rates["of"], rates["per"]]).astype(np.int64)
+        self._priors = np.concatenate([rates["added"], rates["prior"]])
+        self._listed_rates = np.flatnonzero(rates["width"])
 
     def codes(self, bits: Bits) -> Codes:
         """The codes (n, k) in rows of bits, each with room `BEHIND` it."""
@@ -90,15 +91,22 @@ class Columns:
 
     def plain(self, codes: Codes) -> Floats:
         """What codes (n, k) stand for, but for rates and for those that are the column's escape."""
-        values = (codes - self._offsets).astype(np.float32)
+        values = (codes - self._offsets).astype(np.float32, order="C")
         values[codes < self._offsets] = np.nan
-        return np.where(self._is_raw, codes.view(np.float32), values) if self._has_raw else values
+        if self._has_raw:
+            np.copyto(values, codes.view(np.float32), where=self._is_raw)
+        return values
 
     def add_rates(self, values: Floats, codes: Codes) -> None:
         """Compute the rates among values (n, k) that are right elsewhere."""
-        if len(self._rates):
-            escaped = codes[:, self._rates] == self.escapes[self._rates]
-            values[:, self._rates] = np.where(escaped, values[:, self._rates], self._computed(values))
+        if not len(self._rates):
+            return
+        found = self._computed(values)
+        if len(some := self._listed_rates):
+            columns = self._rates[some]
+            listed = codes[:, columns] == self.escapes[columns]
+            found[:, some] = np.where(listed, values[:, columns], found[:, some])
+        values[:, self._rates] = found
 
     def encoded(self, values: Floats) -> Codes:
         """The codes of values (n, k); the column's escape where a cell must be listed."""
@@ -112,7 +120,10 @@ class Columns:
         return codes
 
     def _computed(self, values: Floats) -> Floats:
-        return smoothed(values[:, self._of], values[:, self._per], self._added, self._prior)
+        count = len(self._rates)
+        with np.errstate(all="ignore"):
+            sums = values[:, self._sources] + self._priors
+            return (sums[:, :count] / sums[:, count:]).astype(np.float32)
 
 
 class Survey:
@@ -177,9 +188,10 @@ class Table:
         return values
 
     def _put_listed(self, values: Floats, rows: Rows, codes: Codes) -> None:
-        at, column = np.nonzero(codes == self._columns.escapes)
-        places = np.searchsorted(self._cells, rows[at] * self.width + column)
-        values[at, column] = self._exact[places]
+        at = np.flatnonzero(codes == self._columns.escapes)
+        row, column = np.divmod(at, self.width)
+        places = np.searchsorted(self._cells, rows[row] * self.width + column)
+        values.reshape(-1)[at] = self._exact[places]
 
 
 def smoothed(count: Floats, impressions: Floats, added: npt.ArrayLike, prior: npt.ArrayLike) -> Floats:

@@ -51,14 +51,14 @@ def _keys(rng: np.random.Generator, count: int) -> Keys:
 
 
 def _group(rng: np.random.Generator, group: str, keys: Keys) -> Arrays:
-    """Values that are drawn anew, the same ones, each time they are read."""
-    seed = int(rng.integers(2**32))
+    """Rows of a pool, the same ones each time they are read."""
+    seed, pool = int(rng.integers(2**32)), _values(rng, group, CHUNK_ROWS)
 
     def chunks() -> Iterator[tuple[Keys, Floats]]:
         own = np.random.default_rng(seed)
         for begin in range(0, len(keys), CHUNK_ROWS):
             some = keys[begin : begin + CHUNK_ROWS]
-            yield some, _values(own, group, len(some))
+            yield some, pool[own.integers(0, len(pool), len(some))]
 
     return packed_group(group, chunks, group_rates(group))
 

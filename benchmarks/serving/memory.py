@@ -19,42 +19,25 @@ from benchmarks.serving.crowd import grow, load_base
 from feed_platform.features import online
 from feed_platform.home import prepare_home
 from feed_platform.serving import service
+from feed_platform.serving.cluster import Cluster
 from feed_platform.settings import Settings
 from feed_platform_tests.serving import samples
 
 REQUESTS, CANDIDATES = 400, 200
 
 
-def processes(home: Path) -> list[Path]:
-    """The folders in /proc of all processes below the service's of a home."""
-    mine, parents = set(), {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, stat = (folder / "cmdline").read_bytes(), (folder / "stat").read_text()
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        parents[folder.name] = stat.rsplit(")", 1)[1].split()[1]
-        if str(home).encode() in command or f"FEED_HOME={home}".encode() in environment:
-            mine.add(folder.name)
-    while more := {pid for pid, parent in parents.items() if parent in mine} - mine:
-        mine |= more
-    return [Path("/proc") / pid for pid in mine]
-
-
-def pss(home: Path) -> tuple[float, float]:
+def pss(settings: Settings) -> tuple[float, float]:
     """Proportional memory of a home's service in MiB: of all processes, and what of it is mapped arrays."""
+    running = Cluster.running(settings)
     total = mapped = 0
-    for process in processes(home):
+    for process in running.processes() if running else []:
+        folder = Path(f"/proc/{process.pid}")
         try:
-            total += _kib((process / "smaps_rollup").read_text(), "Pss")
-            mapped += sum(
-                _kib(part, "Pss")
-                for part in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", (process / "smaps").read_text())
-                if f"{home}/online/" in part or "/online/" in part.split("\n", 1)[0]
-            )
+            total += _kib((folder / "smaps_rollup").read_text(), "Pss")
+            parts = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", (folder / "smaps").read_text())
         except OSError:
             continue
+        mapped += sum(_kib(part, "Pss") for part in parts if f"{settings.online}/" in part.split("\n", 1)[0])
     return total / 1024, mapped / 1024
 
 
@@ -76,11 +59,11 @@ def ask(port: int, posts: int) -> None:
         assert answer.status == http.client.OK, answer.status
 
 
-def wait_until_mapped(home: Path, size: float) -> None:
-    """Until the replicas have mapped so many MiB, and no other snapshot is left."""
+def wait_until_mapped(settings: Settings, size: float) -> None:
+    """Until the replicas have mapped so many MiB, and the snapshot before had time to go."""
     end = time.monotonic() + 240
-    while pss(home)[1] < 0.95 * size:
-        assert time.monotonic() < end, f"the snapshot isn't served: {pss(home)[1]:,.0f} MiB are mapped"
+    while pss(settings)[1] < 0.95 * size:
+        assert time.monotonic() < end, f"the snapshot isn't served: {pss(settings)[1]:,.0f} MiB are mapped"
         time.sleep(2)
     time.sleep(10)
 
@@ -105,15 +88,15 @@ def main() -> None:
 
 def measure(settings: Settings, facts: dict[str, str], posts: int) -> None:
     """The service on 20 people, then on the large snapshot."""
-    home, port = settings.home, settings.http_port
+    port = settings.http_port
     assert port is not None
     ask(port, 0)
-    empty = pss(home)
+    empty = pss(settings)
     size = sum(path.stat().st_size for path in (settings.online / facts["snapshot"]).iterdir()) / 2**20
     online.write_atomically(settings.online / "current.json", json.dumps(facts))
-    wait_until_mapped(home, size)
+    wait_until_mapped(settings, size)
     ask(port, posts)
-    full = pss(home)
+    full = pss(settings)
     print("| | MiB |\n|---|---:|")
     print(f"| snapshot on disk | {size:,.0f} |\n| PSS, 20 people | {empty[0]:,.0f} |")
     print(f"| PSS, the large snapshot | {full[0]:,.0f} |\n| of it mapped arrays | {full[1]:,.0f} |")

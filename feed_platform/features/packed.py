@@ -19,6 +19,7 @@ Rows = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint32]
 Bits = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Number = float | npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
 Chunks = Callable[[], Iterable[tuple[Keys, Floats]]]
 
@@ -194,7 +195,7 @@ class Table:
         values.reshape(-1)[at] = self._exact[places]
 
 
-def smoothed(count: Floats, impressions: Floats, added: npt.ArrayLike, prior: npt.ArrayLike) -> Floats:
+def smoothed(count: Floats, impressions: Floats, added: Number, prior: Number) -> Floats:
     """A rate as dbt's `smoothed_rate` computes it: double throughout, then one cast."""
     with np.errstate(all="ignore"):
         rate = (count.astype(np.float64) + added) / (impressions.astype(np.float64) + prior)
@@ -217,7 +218,7 @@ def pack(chunks: Chunks, rates: Sequence[Rate]) -> Arrays:
         listed = np.flatnonzero(codes == columns.escapes)
         parts["keys"].append(keys)
         parts["bits"].append(columns.bits(codes))
-        parts["cells"].append(np.add(listed, rows * values.shape[1]))
+        parts["cells"].append(listed + np.int64(rows * values.shape[1]))
         parts["exact"].append(values.reshape(-1)[listed])
         rows += len(keys)
     return {name: np.concatenate(arrays) for name, arrays in parts.items()} | {"columns": columns.described}

@@ -1,8 +1,8 @@
 """A hundred swaps of model and features under load from 16 connections: what fails, what mixes, what is slow.
 
-`python -m benchmarks.serving.swaps [--swaps 100] [--users 20] [--replicas 1] [--port 21000]` starts a
-service of its own, measures without swaps, with them, and without again, and stops it. With `--users` the
-snapshots hold so many people with 8 topic and 12 author pairs each.
+`python -m benchmarks.serving.swaps [--swaps 100] [--users 20] [--posts 0] [--replicas 1] [--port 21000]`
+starts a service of its own, measures without swaps, with them, and without again, and stops it. `--users`
+more people have 8 topic and 12 author pairs each; `--posts` are more posts.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.serving.crowd import grow, load_base
 from feed_platform.features import online
-from feed_platform.features.online import OnlineSnapshot
 from feed_platform.home import prepare_home
 from feed_platform.serving import service
 from feed_platform.settings import Settings
@@ -29,7 +29,6 @@ from feed_platform_tests.serving import samples
 
 CONNECTIONS, CANDIDATES = 16, 50
 PAUSE_SECONDS, QUIET_SECONDS = 0.4, 10.0
-PAIRS = {"user": 1, "user_topic": 8, "user_author": 12}
 
 
 @dataclass
@@ -116,31 +115,6 @@ class UnderLoad:
         self._process.join()
 
 
-def grow(settings: Settings, folder: Path, users: int, hour: int) -> dict[str, str]:
-    """A snapshot like another one, with more people, as of a later hour; what `current.json` says of it."""
-    rng = np.random.default_rng(hour)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    arrays = {name: np.load(folder / f"{name}.npy") for name in manifest["columns"]}
-    for group, pairs in PAIRS.items():
-        keys, values = arrays[f"{group}.keys"], arrays[f"{group}.values"]
-        more = np.unique(rng.integers(1, 2**63, users * pairs, dtype=np.uint64))
-        more = more[~np.isin(more, keys)]
-        order = np.argsort(np.concatenate([keys, more]), kind="stable")
-        filled = np.concatenate([values, rng.random((len(more), values.shape[1]), dtype=np.float32)])
-        arrays |= {
-            f"{group}.keys": np.concatenate([keys, more])[order],
-            f"{group}.values": np.ascontiguousarray(filled[order]),
-        }
-    as_of = samples.AS_OF + timedelta(hours=hour)
-    made = online._manifest(samples.FEED, as_of, 1, arrays)
-    grown = settings.online / made["content_hash"]
-    online._write(grown, made, arrays)
-    size = sum(path.stat().st_size for path in grown.iterdir())
-    assert OnlineSnapshot.open(grown).as_of == as_of
-    print(f"snapshot as of {as_of:%H:%M}: {size / 2**20:,.0f} MiB")
-    return {"snapshot": grown.name, "as_of": as_of.isoformat(), "active_at": as_of.isoformat()}
-
-
 def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> None:
     """Move the two pointers in turn."""
     for number in range(swaps):
@@ -155,15 +129,15 @@ def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> Non
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("swaps", 100), ("users", 20), ("replicas", 1), ("port", 21_000)):
+    for name, default in (("swaps", 100), ("users", 20), ("posts", 0), ("replicas", 1), ("port", 21_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), http_port=options.port, replicas=options.replicas)
         prepare_home(settings)
         samples.fill(settings)
-        base = next(path for path in settings.online.iterdir() if path.is_dir())
-        snapshots = [grow(settings, base, options.users, hour) for hour in (0, 1)]
+        base, hours = load_base(settings), (samples.AS_OF, samples.AS_OF + timedelta(hours=1))
+        snapshots = [grow(settings, base, options.users, options.posts, hour) for hour in hours]
         online.write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
         service.start(settings, print)
         try:

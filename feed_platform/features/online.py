@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -33,8 +32,9 @@ from feed_platform.features.on_demand import (
     matches,
     on_demand,
 )
-from feed_platform.features.snapshot_arrays import Arrays, content_hash, read_arrays
-from feed_platform.feed import Attributes, Feed, write_atomically
+from feed_platform.features.packed import Arrays, Table
+from feed_platform.features.snapshot_arrays import content_hash, group_table, read_arrays
+from feed_platform.feed import Attributes, Feed, FeedError, write_atomically
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
 
@@ -47,23 +47,6 @@ TESTED_POSTS = 4
 NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
 OWNERS: tuple[Owner, ...] = ("posts", "users")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Values by key. Row 0 has key 0 and stands for every key that isn't there."""
-
-    keys: Keys
-    values: Floats
-
-    def rows(self, wanted: Keys) -> Rows:
-        """The row of each key (n,), 0 where it is unknown."""
-        found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[found] == wanted, found, 0)
-
-    def take(self, wanted: Keys) -> Floats:
-        """The values of each key (n, k)."""
-        return self.values[self.rows(wanted)]
 
 
 class OnlineSnapshot:
@@ -80,7 +63,7 @@ class OnlineSnapshot:
         self.names: tuple[str, ...] = tuple(manifest["names"])
         self.hash: str = manifest["content_hash"]
         self._arrays = arrays
-        self._groups = {group: Table(arrays[f"{group}.keys"], arrays[f"{group}.values"]) for group in GROUPS}
+        self._groups = {group: group_table(arrays, group) for group in GROUPS}
         self._users = _entities(arrays, "users")
         self._posts = _entities(arrays, "posts")
         self._declared = Attributes.model_validate(manifest["attributes"])
@@ -100,8 +83,9 @@ class OnlineSnapshot:
 
         Raises:
             FileNotFoundError: the folder or one of its arrays is missing.
+            FeedError: an older release published it.
         """
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = read_manifest(folder)
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
         return cls(manifest, arrays)
 
@@ -176,7 +160,7 @@ class OnlineSnapshot:
             "user_topic": pair_keys(user_keys, topics),
             "user_author": pair_keys(user_keys, authors),
         }
-        return [self._groups[group].take(wanted[group]) for group in GROUPS]
+        return [_taken(self._groups[group], wanted[group]) for group in GROUPS]
 
     def _context(self, context: Context | Sequence[Context], n: int) -> Floats:
         told = [context] if isinstance(context, Mapping) else context or [{}]
@@ -224,7 +208,7 @@ class OnlineSnapshot:
 
     def popularity(self, post_ids: Sequence[str]) -> Floats:
         """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""
-        column = self._popularity - self._groups["user"].values.shape[1]
+        column = self._popularity - self._groups["user"].width
         return self._groups["post"].take(keys(post_ids))[:, column]
 
     def created_at(self, post_ids: Sequence[str]) -> npt.NDArray[np.datetime64]:
@@ -273,6 +257,13 @@ def _newest(posts: Entities, since: datetime) -> list[str]:
     return [str(post_id, "utf-8") for post_id in posts.changed["ids"][rows]]
 
 
+def _taken(table: Table, wanted: Keys) -> Floats:
+    """The values of each key (n, k), each key's read once where one is wanted for all."""
+    if len(wanted) and not wanted.strides[0]:
+        return np.broadcast_to(table.take(wanted[:1]), (len(wanted), table.width))
+    return table.take(wanted)
+
+
 def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
     """Names, of which the first one is nobody's."""
     return [None, *(str(name, "utf-8") for name in names[1:])]
@@ -301,6 +292,21 @@ def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
     _point_at(settings.online, folder, build.sealed_until + feed.feature_delay, build.sealed_until)
     _prune(settings.online, folder)
     return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a published folder says of itself.
+
+    Raises:
+        FileNotFoundError: the folder is missing.
+        FeedError: an older release published it, whose arrays were others.
+    """
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    if f"{GROUPS[0]}.values" in manifest["columns"]:
+        raise FeedError(
+            f"snapshot {folder.name[:12]} is of an older release: materialize features/online_snapshot again"
+        )
+    return manifest
 
 
 def current_snapshot(settings: Settings) -> Path | None:

@@ -1,5 +1,6 @@
 """The arrays of an online snapshot, read from the lake at a build's version."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -11,20 +12,22 @@ import polars as pl
 
 from feed_platform.features.catalogue import GROUPS, stored_names
 from feed_platform.features.frame import versions
+from feed_platform.features.keys import Keys
 from feed_platform.features.on_demand import encode
+from feed_platform.features.packed import CHUNK_ROWS, PARTS, Arrays, Chunks, Floats, Rate, Table, pack
+from feed_platform.features.project import IMPRESSIONS, definitions, rates
 from feed_platform.feed import AttributeKind, Feed
 
-Arrays = dict[str, npt.NDArray[Any]]
 NEVER = np.datetime64("NaT", "us")
 
 
 def read_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:
     """Every array of the snapshot: feature groups, post metadata, attributes.
 
-    `<group>.keys` uint64 (n,) ascending, `<group>.values` float32 (n, k); `posts.*` and `users.*` in the
-    same way. `posts.author` uint64 is the author's key; `topics.names` bytes (t,) is what `posts.topic`
-    int32 points into, 0 for none, and `zones.names` the same for `users.zone`. `<owner>.attr.<name>` is
-    an encoded attribute.
+    `<group>.keys` uint64 (n,) ascending and the other parts of a packed table; `posts.*` and `users.*` are
+    keys and a column per field. `posts.author` uint64 is the author's key; `topics.names` bytes (t,) is what
+    `posts.topic` int32 points into, 0 for none, and `zones.names` the same for `users.zone`.
+    `<owner>.attr.<name>` is an encoded attribute.
     """
     arrays: Arrays = {}
     for group in GROUPS:
@@ -42,21 +45,47 @@ def content_hash(text: str, arrays: Arrays) -> str:
 
 
 def _group_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, group: str) -> Arrays:
-    names = stored_names(group, feed)
-    columns = ", ".join(f"cast({name} as float) as {name}" for name in names)
-    rows = con.execute(f"select {group}_key, {columns} from features.online_{group} order by 1").fetchnumpy()
-    return {
-        f"{group}.keys": rows[f"{group}_key"].astype(np.uint64),
-        f"{group}.values": _matrix([rows[name] for name in names]),
-    }
+    columns = ", ".join(f"cast({name} as float) as {name}" for name in stored_names(group, feed))
+    query = f"select {group}_key as key, {columns} from features.online_{group}"
+
+    def chunks() -> Iterator[tuple[Keys, Floats]]:
+        for batch in con.execute(f"{query} order by key").fetch_record_batch(CHUNK_ROWS):
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            values = frame.drop("key").to_numpy().astype(np.float32, order="C")
+            yield frame["key"].to_numpy().astype(np.uint64), values
+
+    return packed_group(group, chunks, _rates(con, feed, group))
 
 
-def _matrix(columns: list[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    """Columns beside one another; what is missing is NaN."""
-    values = np.empty((len(columns[0]), len(columns)), dtype=np.float32)
-    for place, column in enumerate(columns):
-        values[:, place] = np.ma.filled(np.ma.asarray(column, dtype=np.float32), np.nan)
-    return values
+def packed_group(group: str, chunks: Chunks, follow: Sequence[Rate] = ()) -> Arrays:
+    """The arrays of one entity group."""
+    return {f"{group}.{part}": array for part, array in pack(chunks, follow).items()}
+
+
+def group_table(arrays: Arrays, group: str) -> Table:
+    """The table of one entity group among a snapshot's arrays."""
+    return Table({part: arrays[f"{group}.{part}"] for part in PARTS})
+
+
+def _rates(con: duckdb.DuckDBPyConnection, feed: Feed, group: str) -> list[Rate]:
+    """What a group's smoothed rates follow from, as of the snapshot's hour."""
+    of, prior = rates(feed), definitions().prior_impressions
+    if not of:
+        return []
+    found = con.execute(f"select {', '.join(f'global_{rate}' for rate in of)} from features.online_global")
+    priors = dict(zip(of, found.fetchall()[0], strict=True))
+    places = {name: place for place, name in enumerate(stored_names(group, feed))}
+    return [
+        Rate(
+            places[f"{group}_{rate}_{window}"],
+            places[f"{group}_{measure}_{window}"],
+            places[f"{group}_{IMPRESSIONS}_{window}"],
+            prior * priors[rate],
+            prior,
+        )
+        for window in definitions().windows[group]
+        for rate, measure in of.items()
+    ]
 
 
 def _post_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:

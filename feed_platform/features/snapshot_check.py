@@ -1,13 +1,20 @@
 """Whether a published snapshot is what was published: its content, its schema, its recorded answers."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from feed_platform.features.online import SELF_TEST, OnlineSnapshot, content_text, schema_text, self_test
-from feed_platform.features.snapshot_arrays import Arrays, content_hash
+from feed_platform.features.online import (
+    SELF_TEST,
+    OnlineSnapshot,
+    content_text,
+    read_manifest,
+    schema_text,
+    self_test,
+)
+from feed_platform.features.packed import Arrays
+from feed_platform.features.snapshot_arrays import content_hash
 from feed_platform.feed import FeedError
 
 TOLERANCE = 1e-3
@@ -16,13 +23,12 @@ TOLERANCE = 1e-3
 def open_checked(folder: Path) -> OnlineSnapshot:
     """Map a published folder after reading it once, whole.
 
-    A snapshot of an older release has no recorded answers; the rest holds for it too.
-
     Raises:
-        FeedError: an array is missing, or anything differs from what was published.
+        FeedError: an older release published it, an array is missing, or anything differs from what was
+            published.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = read_manifest(folder)
         arrays = {name: _array(folder, name) for name in manifest["columns"]}
         _check_content(folder, manifest, arrays)
         snapshot = OnlineSnapshot(manifest, arrays)
@@ -47,8 +53,6 @@ def _check_content(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> No
 
 
 def _check_answers(manifest: dict[str, Any], snapshot: OnlineSnapshot) -> None:
-    if SELF_TEST not in manifest:
-        return
     recorded = np.array(manifest[SELF_TEST], dtype=np.float64)
     found = np.array(self_test(snapshot), dtype=np.float64)
     if recorded.shape != found.shape or not np.allclose(recorded, found, atol=TOLERANCE, equal_nan=True):

@@ -11,6 +11,8 @@ from feed_platform.features import online
 from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
 from feed_platform.features.keys import key, keys, pair_keys
 from feed_platform.features.on_demand import encode
+from feed_platform.features.packed import in_chunks
+from feed_platform.features.snapshot_arrays import packed_group
 from feed_platform.feed import Feed, save_feed
 from feed_platform.learning import registry, tracking
 from feed_platform.learning.bundle import Bundle, Head
@@ -36,7 +38,7 @@ def _group(group: str, feed: Feed, ids: Iterable[int]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(len(group))
     rows = {one: rng.random(len(stored_names(group, feed))) for one in (0, *ids)}
     ordered, values = _sorted(rows)
-    return {f"{group}.keys": ordered, f"{group}.values": values}
+    return packed_group(group, in_chunks(ordered, values))
 
 
 def _pairs(users: Iterable[str], others: Sequence[str]) -> list[int]:

@@ -80,22 +80,28 @@ def resave(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
     return spoil
 
 
+def wider(columns: np.ndarray) -> np.ndarray:
+    columns["width"][0] ^= 1
+    return columns
+
+
 SNAPSHOTS: dict[str, Spoil] = {
-    "truncated array": truncate("post.values.npy"),
+    "truncated array": truncate("post.bits.npy"),
     "truncated keys": truncate("posts.keys.npy"),
-    "empty array": empty("user.values.npy"),
-    "bit flipped in values": flip("user_topic.values.npy"),
+    "empty array": empty("user.bits.npy"),
+    "bit flipped in values": flip("user_topic.bits.npy"),
+    "a column wider": resave("user.columns", wider),
     "bit flipped in ids": flip("posts.ids.npy"),
     "truncated manifest": truncate("manifest.json"),
     "missing manifest": lose("manifest.json"),
-    "missing array": lose("author.values.npy"),
+    "missing array": lose("author.bits.npy"),
     "wrong schema hash": say("schema_hash", lambda known: "0" * 32),
     "wrong content hash": say("content_hash", lambda known: "0" * 32),
     "features in another order": say("names", turned),
     "another hour": say("as_of", lambda known: "2026-01-11T09:00:00"),
     "other recorded answers": say("self_test", lambda rows: [[0.0]]),
-    "another type": resave("post.values", lambda values: values.astype(np.float64)),
-    "rows lost": resave("post.values", lambda values: values[:-1]),
+    "another type": resave("post.bits", lambda bits: bits.astype(np.uint16)),
+    "rows lost": resave("post.bits", lambda bits: bits[:-1]),
 }
 BUNDLES: dict[str, Spoil] = {
     "truncated model": truncate("click.json"),

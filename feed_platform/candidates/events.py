@@ -17,7 +17,7 @@ def make_tables(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> 
 
     `feed_posts`: row (the post's in the snapshot's arrays, from 1), post_id, author_id, topic, created_at of
     the posts that weren't removed and were created, shown or engaged with in the last 28 days.
-    `feed_engaged`: user_id, user_key, row, last_at: who engaged with which of them in that time, and when last.
+    `feed_engaged`: user_id, user_key, row, last_at: who engaged with which of them then, and when last.
     """
     con.execute(f"create or replace temp table feed_posts as {_posts(as_of)}")
     con.execute(

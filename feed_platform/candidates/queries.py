@@ -61,7 +61,9 @@ LISTS = {
         AUTHORS,
         "n desc, last_at desc",
     ),
-    "user_engaged": _of_user("select user_key, row as item, last_at from feed_engaged", ENGAGED, "last_at desc"),
+    "user_engaged": _of_user(
+        "select user_key, row as item, last_at from feed_engaged", ENGAGED, "last_at desc"
+    ),
     "user_seen": _of_user("select user_key, row as item, last_at from feed_seen", SEEN, "last_at desc"),
     "user_hidden": _of_user("select user_key, row as item, last_at from feed_hidden", HIDDEN, "last_at desc"),
 }

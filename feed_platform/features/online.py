@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ Context = Mapping[str, Any]
 KEPT = 3
 SELF_TEST = "self_test"
 TESTED_POSTS = 4
-NEWEST_CHANGED = 200
+NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
 OWNERS: tuple[Owner, ...] = ("posts", "users")
 
@@ -123,7 +123,7 @@ class OnlineSnapshot:
         after._topics = self._topics.with_more(topics)
         names = {"topic": ("topic", after._topics)}
         after._posts = apply(self._posts, said["posts"], self._declared.posts, names)
-        after.newest_changed = _newest(after._posts)
+        after.newest_changed = _newest(after._posts, self.as_of - FRESH)
         named = (fields["author_id"] for fields in said["posts"].values() if fields.get("author_id"))
         after._changed_authors = self._changed_authors | {key(author): author for author in named}
         zone = self._declared.time_zone
@@ -267,13 +267,13 @@ def _entities(arrays: Arrays, owner: Owner) -> Entities:
     return Entities(own.pop("keys"), own)
 
 
-def _newest(posts: Entities) -> list[str]:
-    """The ids of the posts created last of those that have changed, the newest first."""
+def _newest(posts: Entities, since: datetime) -> list[str]:
+    """The ids of the posts that have changed and were created after an instant, the newest first."""
     if not len(posts.changed_keys):
         return []
     created_at = posts.changed["created_at"]
-    dated = np.flatnonzero(~np.isnat(created_at))
-    rows = dated[np.argsort(created_at[dated])[::-1][:NEWEST_CHANGED]]
+    fresh = np.flatnonzero(created_at > np.datetime64(since))  # NaT is never greater
+    rows = fresh[np.argsort(created_at[fresh])[::-1][:NEWEST_CHANGED]]
     return [str(post_id, "utf-8") for post_id in posts.changed["ids"][rows]]
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from feed_platform.candidates.assets import neighbours
 from feed_platform.features.assets import feature_tables, online_snapshot
 from feed_platform.feed import SimulatorSource
 from feed_platform.interactions.sources import ingest_sources, init_simulated_feed
@@ -32,7 +33,9 @@ def test_models_are_assets_by_schema_and_name_downstream_of_the_raw_tables() -> 
         )
     }
     assert set(feature_tables.group_names_by_key.values()) == {"features"}
-    assert online_snapshot.dependency_keys <= feature_tables.keys
+    assert neighbours.dependency_keys <= feature_tables.keys
+    assert online_snapshot.dependency_keys <= feature_tables.keys | neighbours.keys
+    assert {*neighbours.group_names_by_key.values()} == {"features"}, "refresh and build_features make both"
 
 
 def test_every_table_has_a_check_of_its_grain() -> None:

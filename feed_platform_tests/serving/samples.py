@@ -71,12 +71,51 @@ def publish_snapshot(settings: Settings, as_of: datetime = AS_OF, feed: Feed = F
         "users.keys": np.array([0, *sorted(map(key, users))], dtype=np.uint64),
     }
     arrays |= _attributes(feed, [posts[post] for post in ordered])
+    arrays |= _candidates({post: row for row, post in enumerate(ordered, start=1)}, sorted(authors, key=key))
     manifest = online._manifest(feed, as_of, 1, arrays)
     folder = settings.online / manifest["content_hash"]
     if not folder.exists():
         online._write(folder, manifest, arrays)
     online._point_at(settings.online, folder, as_of, as_of)
     return folder
+
+
+ENGAGED, SEEN, HIDDEN = "p10", ("p0", "p1"), "p2"
+NEAR = ("p40", "p41")
+
+
+def _candidates(rows: dict[str, int], authors: Sequence[str]) -> dict[str, np.ndarray]:
+    """All posts are fresh, p49 … p30 trending. `u1` engages with p10 of art, whose neighbours are `NEAR`, and
+    with nothing else; `u2` has seen `SEEN` and hidden `HIDDEN`."""
+    users = sorted(("u1", "u2"), key=key)
+
+    def of(owners: int, lists: dict[int, Sequence[int]], name: str) -> dict[str, np.ndarray]:
+        every = [lists.get(owner, ()) for owner in range(owners)]
+        return {
+            f"feed.{name}.offsets": np.cumsum([0, *map(len, every)], dtype=np.uint32),
+            f"feed.{name}.items": np.array([item for one in every for item in one], dtype=np.int32),
+        }
+
+    def of_user(user: str, items: Sequence[int], name: str) -> dict[str, np.ndarray]:
+        return of(len(users), {users.index(user): items}, name)
+
+    by_topic = {1 + topic: [rows[f"p{n}"] for n in range(topic, 20, 2)] for topic in range(2)}
+    ann = authors.index("ann")
+    return {
+        "feed.fresh": np.array([rows[f"p{n}"] for n in range(POSTS)], dtype=np.int32),
+        "feed.trending": np.array([rows[f"p{n}"] for n in range(49, 29, -1)], dtype=np.int32),
+        "feed.author_keys": np.array([key(author) for author in authors], dtype=np.uint64),
+        "feed.author_ids": np.array([author.encode() for author in authors]),
+        "feed.users": np.array([key(user) for user in users], dtype=np.uint64),
+        **of(3, by_topic, "of_topic"),
+        **of(len(authors), {ann: [rows["p0"], rows["p6"]]}, "of_author"),
+        **of_user("u1", [1], "user_topics"),
+        **of_user("u1", [ann], "user_authors"),
+        **of_user("u1", [rows[ENGAGED]], "user_engaged"),
+        **of_user("u2", [rows[post] for post in SEEN], "user_seen"),
+        **of_user("u2", [rows[HIDDEN]], "user_hidden"),
+        **of(POSTS + 1, {rows[ENGAGED]: [rows[post] for post in NEAR]}, "similar"),
+    }
 
 
 def open_snapshot(settings: Settings, feed: Feed) -> online.OnlineSnapshot:

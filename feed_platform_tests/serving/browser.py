@@ -19,7 +19,14 @@ from fastapi import FastAPI
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--headless=new", "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+FLAGS = (
+    "--headless=new",
+    "--remote-debugging-port=0",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
 PATIENCE = 60.0
 
 
@@ -44,11 +51,9 @@ class Tab:
     def _note(self, told: dict[str, Any]) -> None:
         if told["method"] == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(told["params"]["exceptionDetails"]))
-        if told["method"] == "Log.entryAdded" and told["params"]["entry"]["source"] in (
-            "security",
-            "javascript",
-        ):
-            self.errors.append(told["params"]["entry"]["text"])
+        entry = told["params"].get("entry", {}) if told["method"] == "Log.entryAdded" else {}
+        if entry.get("source") in ("security", "javascript"):
+            self.errors.append(entry["text"])
 
     def open(self, url: str) -> None:
         """Go to an address, also where only what follows # differs."""
@@ -100,14 +105,7 @@ def chromium(profile: Path) -> Iterator[Tab]:
     """A tab of a browser that ends with the block."""
     assert CHROMIUM is not None
     root = ("--no-sandbox",) if os.geteuid() == 0 else ()
-    command = [
-        CHROMIUM,
-        *FLAGS,
-        *root,
-        f"--user-data-dir={profile}",
-        "--remote-debugging-port=0",
-        "about:blank",
-    ]
+    command = [CHROMIUM, *FLAGS, *root, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

@@ -24,12 +24,39 @@ needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromiu
 EVIL = "<img src=x onerror=boom=1>"
 READY = "document.querySelectorAll('.card').length > 0 && columns.getAttribute('aria-busy') === 'false'"
 FIRST = "document.querySelector('.card').dataset.post"
+NAMELESS = """
+[...document.querySelectorAll('button, input, summary, a')]
+  .filter(one => !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length))
+  .map(one => one.outerHTML)
+"""
+TOO_PALE = r"""
+(() => {
+  const channel = value => value <= .03928 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4;
+  const light = color => {
+    const [r, g, b] = color.match(/[\d.]+/g).slice(0, 3).map(part => channel(part / 255));
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const behind = node => {
+    const color = node ? getComputedStyle(node).backgroundColor : 'rgb(255, 255, 255)';
+    return /, 0\)$/.test(color) ? behind(node.parentElement) : color;
+  };
+  const ratio = node => {
+    const [a, b] = [light(getComputedStyle(node).color), light(behind(node))].sort((x, y) => y - x);
+    return (a + .05) / (b + .05);
+  };
+  const hasText = node => [...node.childNodes].some(one => one.nodeType === 3 && one.data.trim());
+  return [...document.querySelectorAll('body *')]
+    .filter(node => node.offsetParent && !node.disabled && hasText(node) && ratio(node) < 4.5)
+    .map(node => `${node.className}: ${node.textContent.slice(0, 40)}`);
+})()
+"""
 SHOWN = "[...document.querySelectorAll('.card')].map(one => one.dataset.post)"
 
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     with browser.chromium(tmp_path_factory.mktemp("chromium")) as found:
+        found.look(1280, 900)
         yield found
 
 
@@ -110,7 +137,7 @@ def test_a_like_says_when_it_counts_and_the_feed_before_stays_beside_the_one_aft
     visit(tab, address)
     post = tab.run(FIRST)
     click(tab, "like", post)
-    tab.until("document.querySelector('.said:not([hidden])')")
+    tab.until("document.querySelector('.said:not([hidden])') !== null")
     assert "counts with the next refresh" in tab.run("document.querySelector('.card').innerText")
     samples.publish_snapshot(home, samples.AS_OF + timedelta(hours=1))
     replica.store.refresh()
@@ -179,19 +206,6 @@ def test_it_fits_a_small_window_has_names_and_contrast(tab: Tab, address: str, d
     assert tab.run(NAMELESS) == []
     assert tab.run(TOO_PALE) == []
     tab.look(1280, 900)
-
-
-NAMELESS = """[...document.querySelectorAll('button, input, summary, a')].filter(one => !(
-    one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).map(one => one.outerHTML)"""
-TOO_PALE = """(() => {
-  const light = text => { const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
-    .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
-  const behind = node => { for (; node; node = node.parentElement) { const c = getComputedStyle(node).backgroundColor;
-    if (!/, 0\\)$/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
-  return [...document.querySelectorAll('body *')].filter(node => node.offsetParent && !node.disabled &&
-      [...node.childNodes].some(one => one.nodeType === 3 && one.data.trim())).filter(node => {
-    const [a, b] = [light(getComputedStyle(node).color), light(behind(node))].sort((x, y) => y - x);
-    return (a + .05) / (b + .05) < 4.5; }).map(node => node.className + ': ' + node.textContent.slice(0, 40)); })()"""
 
 
 def test_the_explorer_answers_whoever_may_rank(home: Settings, replica: Backend) -> None:

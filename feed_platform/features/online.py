@@ -232,6 +232,10 @@ class OnlineSnapshot:
         """The first known posts by key, removed or not."""
         return [str(post_id, "utf-8") for post_id in self._arrays["posts.ids"][1 : count + 1]]
 
+    def sample_users(self) -> list[str]:
+        """A few people who engaged lately, those who did most first; none in a snapshot of before."""
+        return [str(user_id, "utf-8") for user_id in self._arrays.get("sample.users", ())]
+
     @cached_property
     def posts(self) -> list[str]:
         """The ids of all known posts that weren't removed, by key."""

@@ -1,7 +1,7 @@
 """The arrays of an online snapshot, read from the lake at a build's version."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -17,8 +17,10 @@ from feed_platform.features.on_demand import encode
 from feed_platform.features.packed import CHUNK_ROWS, PARTS, Arrays, Chunks, Floats, Rate, Table, pack
 from feed_platform.features.project import IMPRESSIONS, definitions, rates
 from feed_platform.feed import AttributeKind, Feed
+from feed_platform.lake.erased import PREFIX
 
 NEVER = np.datetime64("NaT", "us")
+SAMPLED, SAMPLE_SPAN = 8, timedelta(days=7)
 
 
 def read_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> Arrays:
@@ -27,12 +29,13 @@ def read_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) -> 
     `<group>.keys` uint64 (n,) ascending and the other parts of a packed table; `posts.*` and `users.*` are
     keys and a column per field. `posts.author` uint64 is the author's key; `topics.names` bytes (t,) is what
     `posts.topic` int32 points into, 0 for none, and `zones.names` the same for `users.zone`.
-    `<owner>.attr.<name>` is an encoded attribute.
+    `<owner>.attr.<name>` is an encoded attribute; `sample.users` bytes (s,) is `SAMPLED` people's ids, for
+    looking at their feeds.
     """
     arrays: Arrays = {}
     for group in GROUPS:
         arrays |= _group_arrays(con, feed, group)
-    return arrays | _post_arrays(con, feed, as_of) | _user_arrays(con, feed, as_of)
+    return arrays | _post_arrays(con, feed, as_of) | _user_arrays(con, feed, as_of) | _sample(con, as_of)
 
 
 def content_hash(text: str, arrays: Arrays) -> str:
@@ -116,6 +119,18 @@ def _user_arrays(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime) ->
     if feed.attributes.time_zone:
         arrays["zones.names"], arrays["users.zone"] = _names(users[feed.attributes.time_zone])
     return arrays
+
+
+def _sample(con: duckdb.DuckDBPyConnection, as_of: datetime) -> Arrays:
+    """Those who engaged most in the last week: their feeds have something to show."""
+    found = con.execute(
+        f"""select user_id from raw.engagements
+            where known_at >= $since and known_at < $until
+              and user_id is not null and user_id not like '{PREFIX}%'
+            group by user_id order by count(*) desc, user_id limit {SAMPLED}""",
+        {"since": as_of - SAMPLE_SPAN, "until": as_of},
+    ).pl()
+    return {"sample.users": _bytes(found["user_id"])}
 
 
 def _names(values: pl.Series) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int32]]:

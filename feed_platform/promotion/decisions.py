@@ -43,12 +43,15 @@ def run_gate(settings: Settings, feed: Feed) -> Decision | None:
     candidate = registry.with_alias(settings, "challenger")
     if candidate is None or candidate == champion:
         registry.set_alias(settings, "challenger", None)
+        deployment.show_challenger(settings)
         return None
     evidence = judge(settings, feed, candidate, champion)
     files = write_evidence(settings, evidence)
     barred = _bar(settings, candidate)
     _keep(settings, feed, evidence, files)
-    return Decision(evidence, files, _act(settings, feed, evidence, barred))
+    consequence = _act(settings, feed, evidence, barred)
+    deployment.show_challenger(settings)
+    return Decision(evidence, files, consequence)
 
 
 def approve(settings: Settings, feed: Feed, version: str | None = None, despite: str | None = None) -> str:
@@ -88,6 +91,7 @@ def reject(settings: Settings, feed: Feed, version: str | None = None, reason: s
     for alias in get_args(registry.Alias):
         if registry.with_alias(settings, alias) == chosen:
             registry.set_alias(settings, alias, None)
+    deployment.show_challenger(settings)
     return f"version {chosen.version} ({chosen.kind}) is rejected"
 
 

@@ -55,6 +55,7 @@ def build_app(backend: Backend) -> FastAPI:
         operations.HEALTH: routes.healthz,
         operations.READY: routes.readyz,
         operations.METRICS: routes.metrics,
+        operations.EXPLORER: routes.explorer,
     }
     for operation, handler in handlers.items():
         app.add_api_route(
@@ -156,11 +157,13 @@ class Routes:
         return HTMLResponse(pages.docs(self._backend.feed.name, str(http.base_url)))
 
     async def index(self) -> Response:
-        """The first page."""
-        readiness = self._backend.readiness()
-        as_of = f"{readiness.features_as_of:%Y-%m-%d %H:%M} UTC" if readiness.features_as_of else None
-        has_report = self._backend.report_path() is not None
-        return HTMLResponse(pages.index(self._backend.feed.name, readiness.model_version, as_of, has_report))
+        """The explorer of feeds."""
+        page = pages.explorer()
+        return HTMLResponse(page.html, headers=page.headers)
+
+    async def explorer(self) -> Response:
+        """What the explorer asks for first."""
+        return as_json(self._backend.explorer())
 
     async def report(self) -> Response:
         """The evaluation report of the model in service."""

@@ -20,7 +20,14 @@ from feed_platform.serving.journal import Journal
 from feed_platform.serving.metrics import Metrics
 from feed_platform.serving.problems import Problem
 from feed_platform.serving.ranking import Ranking
-from feed_platform.serving.schemas import PROBE, FeedbackEvent, FeedbackResponse, FieldError, Readiness, Tier
+from feed_platform.serving.schemas import (
+    Explorer,
+    FeedbackEvent,
+    FeedbackResponse,
+    FieldError,
+    Readiness,
+    Tier,
+)
 from feed_platform.serving.store import Store
 from feed_platform.settings import Settings
 
@@ -101,7 +108,7 @@ class Backend:
 
     def log(self, ranking: Ranking) -> None:
         """Log an answer, best effort: encoded and written by the journal's thread."""
-        if ranking.request.surface == PROBE:
+        if ranking.is_look:
             return
         received_at = records.now()
         full = self.sampling.takes(ranking.request_id, received_at)
@@ -146,6 +153,20 @@ class Backend:
             features_as_of=snapshot.as_of.replace(tzinfo=UTC) if snapshot else None,
             attempted=self.store.attempted,
             errors=self.store.errors,
+        )
+
+    def explorer(self) -> Explorer:
+        """What the page at `/` asks for."""
+        readiness, loaded = self.readiness(), self.store.loaded
+        return Explorer(
+            feed=self.feed.name,
+            clock=self.feed.clock,
+            feature_delay_minutes=self.feed.feature_delay_minutes,
+            event_types=list(self.feed.event_types),
+            users=loaded.snapshot.sample_users() if loaded.snapshot else [],
+            model_version=readiness.model_version,
+            challenger=loaded.challenger.version if loaded.challenger else None,
+            features_as_of=readiness.features_as_of,
         )
 
     def count_tier_failure(self, tier: Tier) -> None:

@@ -116,6 +116,19 @@ def awaits_approval(settings: Settings) -> bool:
     return not may_serve and registry.with_alias(settings, "challenger") is not None
 
 
+def show_challenger(settings: Settings) -> None:
+    """Let replicas load the registry's challenger beside what is deployed; nobody waits for it.
+
+    What goes wrong is logged: a look must not keep the champion from serving.
+    """
+    try:
+        found, deployed = registry.with_alias(settings, "challenger"), pointer.read(settings)
+        is_other = found is not None and (deployed is None or deployed.current.bundle != found.bundle)
+        pointer.write_challenger(settings, _exported(settings, found) if found and is_other else None)
+    except Exception:
+        log.exception("the challenger can't be shown")
+
+
 def _exported(settings: Settings, chosen: ModelVersion) -> Deployed:
     return Deployed(registry.export_bundle(settings, chosen.version).name, chosen.version)
 
@@ -134,6 +147,7 @@ def _crown(settings: Settings, chosen: ModelVersion) -> None:
     for alias in led:
         if registry.with_alias(settings, alias) == chosen:
             registry.set_alias(settings, alias, None)
+    show_challenger(settings)
 
 
 def _one_at_a_time(settings: Settings) -> FileLock:
@@ -174,7 +188,9 @@ def _await_replicas(settings: Settings, running: Cluster, wanted: Deployed) -> N
 
 
 def _refuses(state: dict[str, Any], wanted: Deployed) -> bool:
-    return state.get("attempted") == wanted.bundle != state.get("bundle") and bool(state["errors"])
+    return state.get("attempted") == wanted.bundle != state.get("bundle") and bool(
+        state["errors"].keys() - {"challenger"}
+    )
 
 
 def _verify(settings: Settings) -> tuple[float, int]:

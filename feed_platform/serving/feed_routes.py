@@ -57,6 +57,7 @@ class FeedRoutes:
             limit=query.limit,
             surface=query.surface,
             explain=query.explain,
+            model=query.model,
         )
         request_id = _given(query.request_id) or records.new_id()
         due = backend.pace.due(began)

@@ -16,7 +16,7 @@ from feed_platform.settings import LOOPBACK
 
 MAX_BODY = 2 * 1024**2
 BEGAN = "feed.began"  # in a request's scope: when the turn that answers it began
-FREE = frozenset({"/healthz", "/readyz"})
+FREE = frozenset({"/", "/healthz", "/readyz"})  # the page holds no data, and asks for a token itself
 ADMIN = frozenset({"/metrics", "/report"})
 FEEDBACK = "/v1/feedback"
 

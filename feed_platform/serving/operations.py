@@ -68,6 +68,7 @@ _READING = {
     415: "The body is not declared as application/json.",
     422: "A field is wrong; `errors` names it by JSON pointer.",
 }
+_LOOKING = {409: "The challenger is asked for, and there is none."}
 
 RANK = Operation(
     "/v1/rank",
@@ -84,7 +85,7 @@ RANK = Operation(
         "pinned": [{"post_id": "p-3", "position": 2}],
         "explore": {"temperature": 0.05},
     },
-    errors={**_READING, 503: "Too much waits: try again after `Retry-After` seconds."},
+    errors={**_READING, **_LOOKING, 503: "Too much waits: try again after `Retry-After` seconds."},
 )
 FEED = Operation(
     "/v1/feed",
@@ -96,6 +97,7 @@ FEED = Operation(
     errors={
         401: _READING[401],
         403: _READING[403],
+        **_LOOKING,
         422: "A parameter is wrong; `errors` names it as `/name`.",
         503: "The snapshot has no candidates, or too much waits; the detail says which.",
     },
@@ -159,7 +161,15 @@ READY = Operation(
 )
 METRICS = Operation("/metrics", "GET", "Counters for Prometheus, of one replica.", media_type="text/plain")
 
-ALL = (RANK, FEED, PREDICT, FEEDBACK, POSTS, USERS, HEALTH, READY, METRICS)
+EXPLORER = Operation(
+    "/v1/explorer",
+    "GET",
+    "What the page at `/` needs to know of the feed.",
+    answer=schemas.Explorer,
+    errors={401: _READING[401], 403: _READING[403]},
+)
+
+ALL = (RANK, FEED, PREDICT, FEEDBACK, POSTS, USERS, EXPLORER, HEALTH, READY, METRICS)
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Which bundle is deployed, and which were before: `serving/champion.json`, replaced in one step."""
+"""Which bundle is deployed and which were before, and which one stands beside it for a look.
+
+`serving/champion.json` and `serving/challenger.json`, each replaced in one step.
+"""
 
 import json
 import re
@@ -75,3 +78,27 @@ def write(settings: Settings, pointer: Pointer | None) -> None:
         return
     content = {**asdict(pointer.current), "history": [asdict(known) for known in pointer.history]}
     write_atomically(pointer_path(settings), json.dumps(content, indent=1))
+
+
+def challenger_path(settings: Settings) -> Path:
+    """Where it is written which bundle is the challenger."""
+    return settings.serving / "challenger.json"
+
+
+def read_challenger(settings: Settings) -> Deployed | None:
+    """The challenger that replicas load beside the deployed bundle."""
+    path = challenger_path(settings)
+    return parse_challenger(path.read_text()) if path.exists() else None
+
+
+def parse_challenger(text: str) -> Deployed:
+    """The challenger that a file's text says."""
+    return Deployed(**json.loads(text))
+
+
+def write_challenger(settings: Settings, challenger: Deployed | None) -> None:
+    """Replace the challenger; with `None` take it away."""
+    if challenger is None:
+        challenger_path(settings).unlink(missing_ok=True)
+        return
+    write_atomically(challenger_path(settings), json.dumps(asdict(challenger), indent=1))

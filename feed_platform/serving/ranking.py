@@ -19,6 +19,7 @@ from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
 from feed_platform.serving.schemas import (
+    PROBE,
     Excluded,
     Explanation,
     RankedItem,
@@ -29,7 +30,7 @@ from feed_platform.serving.schemas import (
 from feed_platform.serving.store import Floats, Loaded, Model
 
 REFERENCE_POSITION = 1
-BY_MODEL: tuple[Tier, ...] = ("champion", "previous")
+BY_MODEL: tuple[Tier, ...] = ("champion", "previous", "challenger")
 UNCHANGED = Serving()
 DECIMALS = 12  # beyond them a sum depends on the rows' order, and equal posts would not tie
 
@@ -99,6 +100,11 @@ class Ranking:
     excluded: list[Excluded]
     arm: Arm
     policy: Policy
+
+    @property
+    def is_look(self) -> bool:
+        """Whether nobody is served by it: it leaves no record."""
+        return self.request.surface == PROBE or self.request.model == "challenger"
 
     @property
     def limit(self) -> int:
@@ -241,12 +247,13 @@ def _tiers(loaded: Loaded, asked: Asked) -> Iterator[tuple[Tier, Callable[[], Sc
     models: list[tuple[Tier, Model | None]] = [("champion", loaded.champion), ("previous", loaded.previous)]
     for tier, model in models:
         if model is not None:
-            yield tier, lambda t=tier, m=model: _by_model(t, m, snapshot, asked)  # type: ignore[misc]
+            yield tier, lambda t=tier, m=model: by_model(t, m, snapshot, asked)  # type: ignore[misc]
     yield "popularity", lambda: _by_popularity(snapshot, asked.post_ids)
     yield "recency", lambda: _by_recency(snapshot, asked.post_ids, asked.at)
 
 
-def _by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -> Scored:
+def by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -> Scored:
+    """The candidates' scores by one model."""
     matrix = asked.matrix(snapshot)
     return _scored(tier, model, matrix, model.probabilities(matrix))
 

@@ -18,9 +18,10 @@ Context = dict[Label, str | int | float | bool | None]
 MAX_LISTED = 5_000
 Text = Annotated[str, Meta(max_length=256)]
 Reason = Literal["removed", "moderated", "blocked_post", "blocked_author", "blocked_topic", "attribute"]
-Tier = Literal["champion", "previous", "popularity", "recency"]
 Source = Literal["fresh", "trending", "topic", "author", "similar"]
 MAX_FEED = 100
+Tier = Literal["champion", "previous", "popularity", "recency", "challenger"]
+Asked = Literal["champion", "challenger"]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +95,9 @@ class RankRequest(Body):
         ]
         | None
     ) = None
+    model: Annotated[
+        Asked, Meta(description="Challenger: a look at the version that the gate judges; it is not logged.")
+    ] = "champion"
 
 
 class Contribution(msgspec.Struct, frozen=True):
@@ -157,6 +161,7 @@ class FeedQuery(Body):
     request_id: Id | UnsetType = UNSET
     requested_at: Instant | UnsetType = UNSET
     explain: Annotated[bool, Meta(description="Say of the first 20 items why they stand there.")] = False
+    model: Annotated[Asked, Meta(description="As in RankRequest.")] = "champion"
 
 
 class FeedItem(RankedItem, frozen=True, kw_only=True, omit_defaults=True):
@@ -299,6 +304,23 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str = "about:blank"
     detail: str = ""
     errors: list[FieldError] = []
+
+
+class Explorer(msgspec.Struct, frozen=True):
+    """What the page at `/` needs to know of a feed.
+
+    `users` are a few of those who engaged most in the week before the snapshot's hour; `challenger` is the
+    version that `model` may ask for.
+    """
+
+    feed: str
+    clock: Literal["live", "log"]
+    feature_delay_minutes: int
+    event_types: list[str]
+    users: list[str]
+    model_version: str | None
+    challenger: str | None
+    features_as_of: Instant | None
 
 
 class Readiness(msgspec.Struct, frozen=True):

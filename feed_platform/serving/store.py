@@ -67,6 +67,7 @@ class Loaded:
     snapshot: OnlineSnapshot | None = None
     champion: Model | None = None
     previous: Model | None = None
+    challenger: Model | None = None
 
     def with_parts(self, model: Model | None, snapshot: OnlineSnapshot | None) -> "Loaded":
         """The state with the newest parts; the model that served until now becomes the fallback.
@@ -98,8 +99,10 @@ class Store:
         self._pointers = {
             "model": pointer.pointer_path(settings),
             "snapshot": settings.online / "current.json",
+            "challenger": pointer.challenger_path(settings),
         }
         self._model: Model | None = None
+        self._challenger: Model | None = None
         self._snapshot: OnlineSnapshot | None = None
         self._seen: dict[str, Seen] = {}
         self._loading: set[str] = set()
@@ -173,13 +176,13 @@ class Store:
     def _load(self, part: str, text: str) -> bool:
         if part == "model":
             return self._load_model(text)
-        return self._load_snapshot(text)
+        return self._load_challenger(text) if part == "challenger" else self._load_snapshot(text)
 
     def _load_model(self, text: str) -> bool:
         """False where the pointer moved on meanwhile: a model that was given up must not go live."""
         named = pointer.parse(text).current
         with self._lock:
-            self.errors = {part: why for part, why in self.errors.items() if part in ("snapshot", "upserts")}
+            self.errors = {part: why for part, why in self.errors.items() if part not in ("model", "pair")}
             self.attempted = named.bundle
         bundle = Bundle.load(self._models / named.bundle)
         bundle.self_test()
@@ -187,6 +190,17 @@ class Store:
             return False
         self._model = Model(named.version, bundle)
         self._mend("model")
+        return True
+
+    def _load_challenger(self, text: str) -> bool:
+        if not text:
+            self._challenger = None
+        else:
+            named = pointer.parse_challenger(text)
+            bundle = Bundle.load(self._models / named.bundle)
+            bundle.self_test()
+            self._challenger = Model(named.version, bundle)
+        self._mend("challenger")
         return True
 
     def _load_snapshot(self, text: str) -> bool:
@@ -213,8 +227,20 @@ class Store:
                 if not self._loading:  # else the other part, when it comes, may fit
                     self._fail("pair", error)
                 return
-            self.loaded = loaded
+            self.loaded = replace(loaded, challenger=self._fitting_challenger(loaded.snapshot))
             self._mend("pair")
+
+    def _fitting_challenger(self, snapshot: OnlineSnapshot | None) -> Model | None:
+        """The challenger, proved; None where it fails, which is nobody else's concern."""
+        if self._challenger is None or snapshot is None:
+            return None
+        try:
+            challenger = self._challenger.fitted_to(snapshot)
+            prove(Loaded(snapshot, challenger))
+        except Exception as error:
+            self._fail("challenger", error)
+            return None
+        return challenger
 
     def _fail(self, part: str, error: Exception) -> None:
         log.warning("cannot load the %s: %s", part, error)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from feed_platform.feed import FeedSettings, Serving
+from feed_platform.serving.challenger import rank_by_challenger
 from feed_platform.serving.deadline import Due
 from feed_platform.serving.problems import Problem
 from feed_platform.serving.ranking import Asked, Ranking, rank_together
@@ -42,7 +43,10 @@ class Together:
         due: Due,
         caps: FeedSettings | None = None,
     ) -> Ranking:
-        """As `ranking.rank`, beside others."""
+        """As `ranking.rank`, beside others; what asks for the challenger, in a thread of its own."""
+        if request.model == "challenger":
+            given = (self._store.loaded, request, request_id, at, self._serving, caps)
+            return await asyncio.to_thread(rank_by_challenger, *given)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Ranking] = loop.create_future()
         self._waiting.append((request, request_id, at, due, caps, done))

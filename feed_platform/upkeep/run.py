@@ -86,8 +86,9 @@ def _record(settings: Settings, version: ModelVersion) -> TrainingRecord | None:
 
 def _idle_bundles(settings: Settings) -> Iterator[Path]:
     """Exported bundles that no deployment names; the registry can export them again."""
-    deployed = pointer.read(settings)
+    deployed, challenger = pointer.read(settings), pointer.read_challenger(settings)
     named = {one.bundle for one in (deployed.current, *deployed.history)} if deployed else set()
+    named |= {challenger.bundle} if challenger else set()
     yield from (path for path in _old(settings.models.glob("*")) if path.name not in named)
 
 

@@ -141,8 +141,12 @@ def _attributes(feed: Feed, posts: Sequence[int]) -> dict[str, np.ndarray]:
 
 def make_bundle(seed: int, feed: Feed = FEED) -> Bundle:
     """A logistic model with random weights."""
+    return make_bundle_of(feature_names(feed), seed)
+
+
+def make_bundle_of(names: tuple[str, ...], seed: int) -> Bundle:
+    """As `make_bundle`, on features of these names."""
     rng = np.random.default_rng(seed)
-    names = feature_names(feed)
     width = len(names)
     scorer = Logistic(tuple(rng.normal(size=width).tolist()), -1.0, (0.5,) * width, (1.0,) * width)
     rows = rng.random((4, width)).astype(np.float32)

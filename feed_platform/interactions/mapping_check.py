@@ -170,6 +170,7 @@ def _shown_gaps(con: duckdb.DuckDBPyConnection, tables: dict[str, TableFacts]) -
 def _partial_gaps(shown: TableFacts) -> Iterator[str]:
     prevented = {
         "position": "what stood high can't be told from what was liked (position bias)",
+        "request_id": "no NDCG, feeds or expected value: they need to know what was shown together",
         "propensity": "off-policy evaluation is not applicable",
     }
     for column, what in prevented.items():

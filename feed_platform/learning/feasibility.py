@@ -76,8 +76,8 @@ def feasibility(data: Dataset, feed: Feed) -> Feasibility:
     return Feasibility(
         tuple(_rate(event, name, part) for event in events for name, part in data.parts().items()),
         tuple(obstacles.values()),
-        people["user_id"].n_unique(),
-        people["request_id"].n_unique(),
+        people["user_id"].drop_nulls().n_unique(),
+        people["request_id"].drop_nulls().n_unique(),
         _coverage(data.validation, feed),
         tuple(_detectable(data, event) for event in events if event not in obstacles),
     )
@@ -125,8 +125,9 @@ def _error(values: Vector, user: Labels) -> float:
 
 def _said(one: Detectable) -> str:
     gain = (
-        "no gain of popularity to compare with"
+        "popularity gains no log loss to compare with"
         if one.loss_share is None
-        else (f"{one.loss_share:.0%} of popularity's gain in log loss")
+        else f"differences in log loss from {one.loss_share:.0%} of popularity's gain over the constant on"
     )
-    return f"{one.objective}: the test can show {gain}; an A/B of its rows {one.rate:.2%} in rate"
+    rate = f"an A/B of its rows differences in rate from {one.rate:.2%} on"
+    return f"{one.objective}: the test can show {gain}; {rate}"

@@ -94,7 +94,12 @@ def test_check_says_what_the_import_does_and_writes_nothing(tmp_path: Path, exam
     said = str(found)
     assert found.counts.impressions.inserted == 5
     assert "bad row 6 of films.inter: shown_at: 'yesterday' is not a timestamp" in said
-    assert "position: none" in said and "propensity: none" in said and "posts.created_at: none" in said
+    assert (
+        "position: none" in said
+        and "request_id: none" in said
+        and "propensity: none" in said
+        and "posts.created_at: none" in said
+    )
     assert 'event = "like"' in said and "1997-11-07 07:18:36" in said
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from feed_platform.features.catalogue import feature_names
@@ -27,6 +28,13 @@ def test_more_rows_show_smaller_differences_and_rare_events_are_named() -> None:
     assert sum(one.events for one in many.rates if one.objective == "like") == 0
     assert "have a like" in many.obstacles[0]
     assert set(many.coverage.values()) == {1.0}
+
+
+def test_a_log_without_request_ids_has_no_requests() -> None:
+    known = data(2_000)
+    frame = known.source.frame.with_columns(request_id=pl.lit(None, pl.String))  # type: ignore[attr-defined]
+    nameless = feasibility(Dataset.of(frame, known.features, known.split), FEED)
+    assert (nameless.requests, nameless.users) == (0, feasibility(known, FEED).users)
 
 
 def test_the_error_of_a_mean_counts_users_not_rows() -> None:

@@ -8,11 +8,11 @@ machine does meets all of them. Ratios are taken within a round, their medians o
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,7 +36,7 @@ NAIVE, PLAIN, DEFAULT, ONE, TWO = (
 )
 CASES = {"/v1/rank, 200": 200, "/v1/predict, one row": 0, "/v1/rank, 1": 1, "/v1/rank, 1000": 1_000}
 CONNECTIONS = (1, 16)
-WARM_SECONDS = 1.0
+WARM_SECONDS, SWAP_SECONDS = 1.0, 60.0
 Figures = dict[str, Any]
 Table = dict[tuple[str, int], dict[str, list[Figures]]]
 
@@ -77,6 +77,7 @@ class Loader:
 
 def main() -> None:
     """Measure and print."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the services are ended all the same
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one service in one case and round")
@@ -204,9 +205,10 @@ def _shipped(loader: Loader, settings: Settings, made: list[Service], seconds: f
     samples.point_at(settings, world.several(settings), "2")
     ours = next(one for one in made if one.name == ONE)
     with service.connect(settings) as client:
-        while client.get("/readyz").json()["model_version"] != "2":
-            time.sleep(0.2)
-    yield "\n/v1/rank, 200, three objectives of 200 trees on all 208 features, calibrated, 1 replica"
+        service.await_until(
+            lambda: client.get("/readyz").json()["model_version"] == "2", SWAP_SECONDS, lambda: None
+        )
+    yield "\n/v1/rank, 200, three calibrated objectives of 100 trees of depth 4, 208 features, 1 replica"
     for connections in CONNECTIONS:
         found = loader.measure(ours, 200, connections, 2 * seconds)
         yield (

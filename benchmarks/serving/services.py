@@ -1,7 +1,6 @@
 """The contenders' processes: started in turns, timed until ready, weighed, ended."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -81,12 +80,10 @@ def start(kind: str, name: str, world: Path, port: int) -> Service:
 
 
 def stop(made: Service) -> None:
-    """End a contender: as Ctrl-C does, then what it left."""
+    """End a contender, then what it left."""
     leader = Process.find(made.leader)
-    if leader is not None:
-        leader.signal(signal.SIGINT)
-        processes.wait_all([leader], PATIENCE)
-    processes.end([*([leader] if leader else []), *processes.of_session(made.leader, made.folder)], PATIENCE)
+    processes.end([leader] if leader else [], PATIENCE)
+    processes.end(processes.of_session(made.leader, made.folder), PATIENCE)
 
 
 def stop_ours(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from feed_platform_tests.serving import samples
 
 POSTS, USERS = 3_000, 500
 TREES, DEPTH, TRAIN_ROWS = 200, 6, 20_000
+SHIPPED = (100, 4)  # trees and depth of an objective
 OF_EACH = 15  # features of the user and of the post
 BODIES = 200  # distinct requests of a size
 OBJECTIVES = {"click": 1.0, "like": 3.0, "share": 5.0}
@@ -64,7 +65,7 @@ def make(folder: Path, homes: list[Settings]) -> None:
     np.save(folder / "users.npy", users)
     np.save(folder / "posts.npy", posts)
     (folder / "names.json").write_text(json.dumps(names))
-    (folder / "model.ubj").write_bytes(_booster(2 * OF_EACH, 0))
+    (folder / "model.ubj").write_bytes(_booster(2 * OF_EACH, 0, (TREES, DEPTH)))
     for settings in homes:
         samples.point_at(settings, single(folder), "1")
 
@@ -77,11 +78,11 @@ def single(folder: Path) -> Bundle:
 
 
 def several(settings: Settings) -> Bundle:
-    """Three objectives, calibrated, on all of the snapshot's features: as training ships it."""
+    """Three calibrated objectives on all of the snapshot's features, trees as deep as training's."""
     snapshot = OnlineSnapshot.current(settings)
     assert snapshot is not None
     heads = tuple(
-        Head(event, weight, Boosted(_booster(len(snapshot.names), seed)), Platt(1.0, -1.0))
+        Head(event, weight, Boosted(_booster(len(snapshot.names), seed, SHIPPED)), Platt(1.0, -1.0))
         for seed, (event, weight) in enumerate(OBJECTIVES.items())
     )
     return _bundle(snapshot.names, heads)
@@ -133,14 +134,17 @@ def _values(snapshot: OnlineSnapshot, names: list[str]) -> tuple[Floats, Floats]
     return users[:, columns[:OF_EACH]], posts[:, columns[OF_EACH:]]
 
 
-def _booster(width: int, seed: int) -> bytes:
+def _booster(width: int, seed: int, shape: tuple[int, int]) -> bytes:
     import xgboost
 
     rng = np.random.default_rng(seed)
     rows = rng.random((TRAIN_ROWS, width), dtype=np.float32)
     odds = np.sin(6 * rows[:, :10]) @ rng.normal(size=10) + rows[:, 10:20] @ rng.normal(size=10) * 2
     label = rng.random(TRAIN_ROWS) < 1 / (1 + np.exp(-odds))
-    model = xgboost.XGBClassifier(n_estimators=TREES, max_depth=DEPTH, learning_rate=0.1, n_jobs=2)
+    trees, depth = shape
+    model = xgboost.XGBClassifier(
+        n_estimators=trees, max_depth=depth, learning_rate=0.1, max_bin=64, n_jobs=2
+    )
     model.fit(rows, label)
     return bytes(model.get_booster().save_raw("ubj"))
 

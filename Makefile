@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export FEED_HOME ?= $(CURDIR)/.feed
 .DEFAULT_GOAL := help
-.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion bench-headroom bench-training
+.PHONY: help demo test check ui stop clean setup bench-imports bench-features bench-feast bench-off-policy bench-promotion bench-headroom bench-training bench-serving
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-headroom: setup ## how much of what there is to learn the ranker learns, i
 
 bench-training: setup ## training from the lake beside plain XGBoost, and up to 30 million rows
 	@$(BIN)/python -m benchmarks.learning.training
+
+bench-serving: setup ## the ranking service beside a naive one, a plain ASGI one and Ray Serve's defaults
+	@$(BIN)/python -m benchmarks.serving
 
 stop: ## end the service and the UI that this checkout started
 	@for home in "$(FEED_HOME)" "$(FEED_HOME)-open-bandit"; do \

@@ -34,7 +34,7 @@ def key_once(entity_id: str) -> int:
 
 def keys(entity_ids: Iterable[str | None]) -> Keys:
     """The keys of many ids, in their order (n,)."""
-    return np.fromiter((key(entity_id) for entity_id in entity_ids), dtype=np.uint64)
+    return np.fromiter(map(key, entity_ids), dtype=np.uint64)
 
 
 def pair_keys(first: Keys, second: Keys) -> Keys:

@@ -86,7 +86,9 @@ class OnlineSnapshot:
             FeedError: an older release published it.
         """
         manifest = read_manifest(folder)
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
+        files = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
+        # Mapped all the same, without what `np.memmap` does in Python at each look-up.
+        arrays = {name: np.asarray(mapped) for name, mapped in files.items()}
         return cls(manifest, arrays)
 
     @classmethod

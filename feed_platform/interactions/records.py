@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 
-class CandidateRecord(msgspec.Struct, frozen=True):
+class CandidateRecord(msgspec.Struct, frozen=True, gc=False):
     """A post in one answer's order: rank from 1, its score, the probability of its place.
 
     One that a cap by author or topic left out has none, and stands behind the others.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feed_platform.learning.calibration import Vector, sigmoid
+from feed_platform.learning.dense_predict import dense_predict
 
 Matrix = NDArray[np.float32]
 
@@ -159,7 +160,7 @@ class Boosted:
 
     def raw(self, matrix: Matrix) -> Vector:
         """The booster's probabilities, without a copy of the matrix."""
-        return np.asarray(self.booster.inplace_predict(matrix), dtype=np.float64)
+        return dense_predict(self.booster, matrix).astype(np.float64)
 
     def dumps(self) -> bytes:
         """The booster as UBJSON."""

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from feed_platform.serving import operations, pages, records
 from feed_platform.serving.answering import answer, as_json, rank_and_log
 from feed_platform.serving.backend import RETRY, Backend
+from feed_platform.serving.direct import Direct
 from feed_platform.serving.feed_routes import FeedRoutes
 from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
@@ -71,6 +72,8 @@ def build_app(backend: Backend) -> FastAPI:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_fault)
+    hot = {operation.path: handlers[operation] for operation in (operations.RANK, operations.PREDICT)}
+    app.add_middleware(Direct, handlers=hot)
     known = PAGES | {operation.path for operation in operations.ALL}
     app.add_middleware(
         Guard, keyring=Keyring(backend.settings), metrics=backend.metrics, routes=frozenset(known)

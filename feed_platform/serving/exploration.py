@@ -36,7 +36,8 @@ def arm_of(request: RankRequest, request_id: str, config: Exploration) -> Arm:
         return Arm(ASKED, asked.temperature)
     if asked is not None:
         return Arm(ASKED, config.temperature if asked == "on" else None)
-    if request.surface == PROBE or uniform(hashes(request_id, ARM_OF_ITS_OWN))[0] >= config.share:
+    is_greedy = request.surface == PROBE or not config.share
+    if is_greedy or uniform(hashes(request_id, ARM_OF_ITS_OWN))[0] >= config.share:
         return Arm(config.experiment)
     return Arm(config.experiment, config.temperature)
 

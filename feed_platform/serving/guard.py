@@ -49,7 +49,7 @@ class Guard:
             await (refusal.response() if refusal else self._app)(scope, receive, count)
         finally:
             route = scope["path"] if scope["path"] in self._routes else "other"
-            self._metrics.seconds.labels(route, str(status)).observe(time.perf_counter() - began)
+            self._metrics.answered(route, status).observe(time.perf_counter() - began)
 
     def _refusal(self, scope: HttpScope) -> Problem | None:
         headers = Headers(scope=scope)

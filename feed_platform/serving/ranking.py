@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count, repeat
 
 import msgspec
 import numpy as np
@@ -131,12 +132,14 @@ class Ranking:
         names = list(self.scored.probabilities)
         columns = [self.scored.probabilities[name][shown].tolist() for name in names]
         rows = zip(*columns, strict=True) if columns else iter([()] * len(shown))
-        scores = self.scored.scores[shown].tolist()
-        chances = self.drawn.propensity[: self.limit].tolist()
-        items = [
-            RankedItem(self.post_ids[place], rank, score, chance, dict(zip(names, row, strict=True)))
-            for rank, (place, score, chance, row) in enumerate(
-                zip(shown.tolist(), scores, chances, rows, strict=True), start=1
+        items = [  # `map` over columns: hundreds of items an answer, none of them a turn of Python
+            *map(
+                RankedItem,
+                map(self.post_ids.__getitem__, shown.tolist()),
+                count(1),
+                self.scored.scores[shown].tolist(),
+                self.drawn.propensity[: self.limit].tolist(),
+                map(dict, map(zip, repeat(names), rows)),
             )
         ]
         return (

@@ -1,5 +1,6 @@
 """The Ray Serve application: one replica wraps the API of `app.py`. Ray's workers import it."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class Ranker:
         keep_off_the_network()
         settings = replica_settings.load(Path(home))
         self._backend = Backend.open(settings, load_feed(settings))
+        gc.collect()
+        gc.freeze()  # what stands for good is not walked again while a request waits
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._backend)

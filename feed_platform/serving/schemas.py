@@ -114,7 +114,7 @@ class Explanation(msgspec.Struct, frozen=True):
     reasons: list[Contribution]
 
 
-class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A post in its place, with its chance of that place given those above.
 
     `probabilities` are those at position 1.

@@ -45,10 +45,12 @@ def _pairs(users: Iterable[str], others: Sequence[str]) -> list[int]:
     return [int(pair) for user in users for pair in pair_keys(keys([user] * len(others)), keys(others))]
 
 
-def publish_snapshot(settings: Settings, as_of: datetime = AS_OF, feed: Feed = FEED) -> Path:
-    """50 posts p0…p49 of two topics, `p3` removed; 20 users."""
-    posts = {f"p{n}": n for n in range(POSTS)}
-    users = {f"u{n}": n for n in range(20)}
+def publish_snapshot(
+    settings: Settings, as_of: datetime = AS_OF, feed: Feed = FEED, n_posts: int = POSTS, n_users: int = 20
+) -> Path:
+    """Posts p0, p1, … of two topics, `p3` removed; users u0, u1, …"""
+    posts = {f"p{n}": n for n in range(n_posts)}
+    users = {f"u{n}": n for n in range(n_users)}
     topics, authors = ("art", "sport"), ("ann", "ben", "u1")
     ids = {
         "user": [key(user) for user in users],

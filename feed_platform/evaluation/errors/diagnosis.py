@@ -53,7 +53,7 @@ def diagnose(
     bundle = registry.load_bundle(version)
     data, config = reload_dataset(Lake.of(settings), record, bundle.features), settings_of(settings, version)
     events = list(bundle.objectives)
-    points = learning_curve.learning_curve(data, events, config, note)
+    points = learning_curve.learning_curve(data, events, feed, config, note)
     points += ablation.ablation(data, events, feed, config, note)
     return [Diagnosis.of(event, points) for event in events]
 

@@ -33,7 +33,7 @@ class RankerConfig(BaseModel):
         True, description="Fit once more to train and validation when the rounds are known: twice the time."
     )
     cold_share: float = Field(
-        0.05,
+        0.0,
         ge=0,
         le=1,
         description="Share of rows that are learned once more as cold starts, post or user unknown.",

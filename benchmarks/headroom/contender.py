@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.headroom.world import before_test, counters, dataset
+from benchmarks.headroom.world import FEED, before_test, counters, dataset
 from feed_platform.evaluation.metrics import calibration_bins, calibration_error
 from feed_platform.feed import Objective
 from feed_platform.learning.dataset import Dataset
@@ -70,7 +70,7 @@ def reference(data: Dataset) -> Vector:
 
 def ours(data: Dataset) -> Vector:
     """The product's ranker on all features."""
-    return fit_head(data, Objective(event=CLICK), RankerConfig()).probability(data.test.matrix)
+    return fit_head(data, Objective(event=CLICK), FEED, RankerConfig()).probability(data.test.matrix)
 
 
 def error_in_bins(label: Vector, probability: Vector) -> float:

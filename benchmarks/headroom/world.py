@@ -25,6 +25,7 @@ from feed_platform.learning.examples import write_examples
 from feed_platform.settings import Settings
 
 DAYS, POSITIONS = 30, 10
+FEED = Feed(start=date(2026, 3, 1), clock="log", attributes=SIMULATOR_ATTRIBUTES, name="world")
 MODELS = ("--select", "+impression_features", "+labels", "--resource-type", "model", "--quiet")
 
 
@@ -42,9 +43,7 @@ def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, 
         click_rate=0.037,
         slates=False,
     )
-    feed = Feed(
-        start=date(2026, 3, 1), clock="log", attributes=SIMULATOR_ATTRIBUTES, sources=(source,), name="world"
-    )
+    feed = FEED.model_copy(update={"sources": (source,)})
     save_feed(settings, feed)
     lake, end = Lake.of(settings), feed.start_at + DAYS * DAY
     ingest_sources(settings, lake, feed, feed.start_at, end + DAY)

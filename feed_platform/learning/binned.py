@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from feed_platform.learning.dataset import Part
+from feed_platform.learning.dataset import Rows
 from feed_platform.learning.scorers import Matrix
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Binned:
     missing. `like` are the rows whose quantiles cut these, as a validation part needs them.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Rows, ...]
     like: "Binned | None" = None
 
     def labelled(self, event: str) -> "QuantileDMatrix":
@@ -41,7 +41,7 @@ class Binned:
         return xgboost.QuantileDMatrix(_iterator(self.parts), nthread=THREADS, ref=reference)
 
 
-def _iterator(parts: Sequence[Part]) -> "DataIter":
+def _iterator(parts: Sequence[Rows]) -> "DataIter":
     import xgboost
 
     class Batches(xgboost.DataIter):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,20 @@ def users_of(frame: pl.DataFrame) -> Labels:
     """A number for each row's user, (n,); a row without a user stands alone."""
     names = frame.select(pl.coalesce("user_id", "impression_id")).to_series()
     return names.rank("dense").to_numpy().astype(np.int64) - 1
+
+
+class Rows(Protocol):
+    """What a booster is fitted to: features some rows at a time, labels in the same order."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the matrix's columns."""
+
+    def batches(self) -> Iterator[Matrix]:
+        """The matrix some rows at a time; missing is NaN."""
+
+    def label(self, event: str) -> Labels:
+        """1 where the event followed the impression, else 0, shape (n,)."""
 
 
 @dataclass(frozen=True)

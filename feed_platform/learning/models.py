@@ -16,6 +16,7 @@ from feed_platform.learning.baselines import (
 )
 from feed_platform.learning.binned import Binned
 from feed_platform.learning.bundle import Bundle, Head
+from feed_platform.learning.cold import with_cold
 from feed_platform.learning.dataset import Dataset, Part
 from feed_platform.learning.ranker import (
     RankerConfig,
@@ -97,7 +98,7 @@ def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     kinds = (*FITS, RANKER) if able else BASELINES[:1]
     heads = {kind: _fit_heads(kind, data, feed, within, able) for kind in kinds}
     losses = {kind: validation_loss(fitted, data.validation) for kind, fitted in heads.items()}
-    newer = Binned(data.before_calibration)
+    newer = _newer(data, feed, within)
     final = {
         kind: tuple(refitted(head, data, within, newer) for head in fitted) for kind, fitted in heads.items()
     }
@@ -120,11 +121,12 @@ def validation_loss(heads: Iterable[Head], part: Part) -> float:
     return float(np.mean(losses))
 
 
-def fit_head(data: Dataset, objective: Objective, config: RankerConfig) -> Head:
+def fit_head(data: Dataset, objective: Objective, feed: Feed, config: RankerConfig) -> Head:
     """The ranker of one objective as it serves: boosted until validation stops it, refitted, calibrated."""
-    scorer = fit_ranker(data.train, data.validation, objective.event, config)
+    train = with_cold(data.train, feed, config)
+    scorer = fit_ranker(train, data.validation, objective.event, config)
     head = Head(objective.event, objective.weight, scorer, calibration.Identity())
-    return refitted(_calibrated(head, data.calibration), data, config, Binned(data.before_calibration))
+    return refitted(_calibrated(head, data.calibration), data, config, _newer(data, feed, config))
 
 
 def refitted(head: Head, data: Dataset, config: RankerConfig, newer: Binned) -> Head:
@@ -168,8 +170,13 @@ def _fit(
     kind: str, data: Dataset, feed: Feed, config: RankerConfig, events: list[str]
 ) -> Mapping[str, Scorer]:
     if kind == RANKER:
-        return fit_rankers(data.train, data.validation, events, config)
+        return fit_rankers(with_cold(data.train, feed, config), data.validation, events, config)
     return {event: FITS[kind](data, event, feed) for event in events}
+
+
+def _newer(data: Dataset, feed: Feed, config: RankerConfig) -> Binned:
+    """What the second fit learns."""
+    return Binned(tuple(with_cold(part, feed, config) for part in data.before_calibration))
 
 
 def _calibrated(head: Head, part: Part) -> Head:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from feed_platform.feed import Feed, FeedError, nearest
 from feed_platform.learning.baselines import log_loss
 from feed_platform.learning.binned import THREADS, Binned
-from feed_platform.learning.dataset import Labels, Part
+from feed_platform.learning.dataset import Labels, Part, Rows
 from feed_platform.learning.scorers import Boosted, Matrix
 
 MIN_CLASS = 10
@@ -31,6 +31,12 @@ class RankerConfig(BaseModel):
     seed: int = Field(7, ge=0, description="Same data and seed, same model, byte by byte.")
     refit: bool = Field(
         True, description="Fit once more to train and validation when the rounds are known: twice the time."
+    )
+    cold_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of rows that are learned once more as cold starts, post or user unknown.",
     )
     monotone: dict[str, int] = Field(
         {}, description="1 or -1 by feature, beside those of feed.toml, which go first."
@@ -70,7 +76,7 @@ def obstacle(train: Part, event: str) -> str | None:
 
 
 def fit_rankers(
-    train: Part, validation: Part, events: Sequence[str], config: RankerConfig
+    train: Rows, validation: Part, events: Sequence[str], config: RankerConfig
 ) -> dict[str, Boosted]:
     """A booster for each event, all fitted to the same quantiles of the same rows."""
     binned = Binned((train,))
@@ -78,7 +84,7 @@ def fit_rankers(
     return {event: fit_binned(binned, stopping, validation, event, config) for event in events}
 
 
-def fit_ranker(train: Part, validation: Part, event: str, config: RankerConfig) -> Boosted:
+def fit_ranker(train: Rows, validation: Part, event: str, config: RankerConfig) -> Boosted:
     """Boost until the validation log loss stops falling and keep the best round.
 
     With fewer than 10 of either class in validation there is nothing to stop by: then a

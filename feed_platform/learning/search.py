@@ -13,7 +13,8 @@ from feed_platform.feed import Feed, FeedError
 from feed_platform.learning.baselines import row_losses
 from feed_platform.learning.binned import Binned
 from feed_platform.learning.calibration import Vector
-from feed_platform.learning.dataset import Part, users_of
+from feed_platform.learning.cold import with_cold
+from feed_platform.learning.dataset import Part, Rows, users_of
 from feed_platform.learning.ranker import RankerConfig, fit_binned, obstacle, scoped
 from feed_platform.learning.scorers import Boosted
 
@@ -122,7 +123,7 @@ def search(
     """
     _check_base(base)
     events, notes = _learnable(train, validation, feed)
-    bench = _Bench(train, validation, feed, events)
+    bench = _Bench(with_cold(train, feed, base), validation, feed, events)
     study, found = _study(base), list[Trial]()
     try:
         for trial in _trials(study, bench, base, limits):
@@ -154,7 +155,7 @@ def reality_check(gains: Vector, rows: Vector, seed: int = 7) -> float:
 class _Bench:
     """The rows, binned once for all trials."""
 
-    def __init__(self, train: Part, validation: Part, feed: Feed, events: Sequence[str]) -> None:
+    def __init__(self, train: Rows, validation: Part, feed: Feed, events: Sequence[str]) -> None:
         self._validation, self._train = validation, Binned((train,))
         self._stopping = Binned((validation,), self._train)
         self._labels = {event: validation.label(event) for event in events}

@@ -23,6 +23,7 @@ from feed_platform.features.catalogue import feature_names
 from feed_platform.lake import Lake
 from feed_platform.learning import registry
 from feed_platform.learning.baselines import log_loss
+from feed_platform.learning.cold import with_cold
 from feed_platform.learning.dataset import Dataset, Part
 from feed_platform.learning.ranker import RankerConfig, fit_ranker
 from feed_platform.learning.splits import split_by_time
@@ -45,7 +46,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def diagnosis(data: Dataset) -> Diagnosis:
-    points = learning_curve(data, ["click"], CONFIG, lambda line: None)
+    points = learning_curve(data, ["click"], FEED, CONFIG, lambda line: None)
     return Diagnosis.of("click", points + ablation(data, ["click"], FEED, CONFIG, lambda line: None))
 
 
@@ -62,7 +63,7 @@ def test_the_curve_falls_and_ends_at_the_fit_to_all_rows(data: Dataset, diagnosi
     curve = diagnosis.curve
     assert [point.item for point in curve] == ["1/8", "1/4", "1/2", "all"]
     assert curve[0].loss.value > curve[-1].loss.value
-    own = fit_ranker(data.train, data.validation, "click", CONFIG)
+    own = fit_ranker(with_cold(data.train, FEED, CONFIG), data.validation, "click", CONFIG)
     expected = log_loss(data.validation.label("click"), own.raw(data.validation.matrix))
     assert curve[-1].loss.value == pytest.approx(expected, abs=1e-9)
     assert (curve[-1].rows, curve[-1].loss.n) == (len(data.train), len(data.validation))

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from feed_platform.features.builds import record_build
@@ -12,6 +13,8 @@ from feed_platform.features.online import OnlineSnapshot, current_snapshot, publ
 from feed_platform.feed import Attributes, Feed, FeedError
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
+from feed_platform.learning.cold import Cold, Owner
+from feed_platform.learning.dataset import Part
 from feed_platform.learning.described import example_columns
 from feed_platform.settings import Settings
 from feed_platform_tests.features.lake_builds import (
@@ -31,7 +34,11 @@ H = START + 8 * DAY + 13 * HOUR
 FEED = Feed(
     start=START.date(),
     label_window_seconds=3600,
-    attributes=Attributes(users={"country": "category"}, posts={"length": "number"}),
+    attributes=Attributes(
+        users={"country": "category", "likes": "list", "kind": "category", "tz": "category"},
+        posts={"length": "number", "likes": "list", "kind": "category"},
+        time_zone="tz",
+    ),
 )
 USERS = [f"u{number}" for number in range(8)]
 POSTS = [f"p{number}" for number in range(12)]
@@ -75,10 +82,16 @@ def add_attributes(home: Settings) -> None:
     with Lake.of(home).write("attributes") as con:
         con.execute("alter table raw.users add column country varchar")
         con.execute("alter table raw.posts add column length double")
+        con.execute("alter table raw.users add column tz varchar")
+        for table in ("raw.users", "raw.posts"):
+            con.execute(f"alter table {table} add column likes varchar[]")
+            con.execute(f"alter table {table} add column kind varchar")
         for number, user in enumerate(USERS[1:]):
             values = [user, START, f"country {number % 3}" if number % 4 else None]
             con.execute("insert into raw.users (user_id, known_at, country) values (?, ?, ?)", values)
+        con.execute("update raw.users set likes = [user_id, 'cats'], kind = 'a', tz = 'Asia/Tokyo'")
         con.execute("update raw.posts set length = len(author_id) * 1.5 where post_id <> 'p3'")
+        con.execute("update raw.posts set likes = ['cats'], kind = 'a' where post_id <> 'p4'")
 
 
 @pytest.mark.slow
@@ -117,7 +130,23 @@ def test_a_snapshot_gives_the_features_that_its_requests_are_trained_on(home: Se
     assert set(frame.select(label_names(FEED)).to_numpy().ravel().tolist()) == {0, 1}
     assert frame["label_click"].sum() > 50
     assert_describes_what_it_holds(snapshot)
+    for owner in ("post", "user"):
+        assert_forgotten_rows_are_served(snapshot, frame.sort("shown_at"), owner)
     assert_publishing_is_idempotent(home, lake)
+
+
+def assert_forgotten_rows_are_served(snapshot: OnlineSnapshot, frame: pl.DataFrame, owner: Owner) -> None:
+    """Cold rows of the training are what serving gives for somebody unknown, in any order of features."""
+    names = tuple(reversed(snapshot.names))
+    every = Cold(Part.of(frame, names), FEED, 1.0, 7, ((owner,),))
+    matrix = np.concatenate(list(every.batches()))
+    assert np.array_equal(matrix[::2], every.part.matrix, equal_nan=True)
+    as_of_seal = (frame["as_of"] == H) & frame["request_id"].is_not_null()
+    logged = frame.filter(as_of_seal)
+    users, posts, positions = (logged[name].to_list() for name in ("user_id", "post_id", "position"))
+    somebody = {"user": users, "post": posts, owner: ["nonsense"] * len(logged)}
+    served = snapshot.matrix(somebody["user"], somebody["post"], logged["shown_at"].to_numpy(), positions)
+    np.testing.assert_array_equal(matrix[1::2][as_of_seal.to_numpy()][:, ::-1], served)
 
 
 def assert_describes_what_it_holds(snapshot: OnlineSnapshot) -> None:

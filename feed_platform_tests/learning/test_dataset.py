@@ -10,6 +10,7 @@ from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
 from feed_platform.learning import source, spool
 from feed_platform.learning.binned import Binned
+from feed_platform.learning.cold import with_cold
 from feed_platform.learning.dataset import Dataset, Part, load_dataset
 from feed_platform.learning.ranker import RankerConfig, fit_rankers
 from feed_platform.learning.source import Held
@@ -18,7 +19,7 @@ from feed_platform.settings import Settings
 from feed_platform_tests.learning.homes import NewHome
 from feed_platform_tests.learning.synthetic import FEED, fill_lake, synthetic_frame
 
-CONFIG = RankerConfig(rounds=10)
+CONFIG = RankerConfig(rounds=10, cold_share=0.2)
 
 
 def gappy_frame() -> pl.DataFrame:
@@ -37,7 +38,7 @@ def home(new_home: NewHome) -> Settings:
 
 
 def boosters(data: Dataset) -> dict[str, bytes]:
-    fitted = fit_rankers(data.train, data.validation, ["click", "like"], CONFIG)
+    fitted = fit_rankers(with_cold(data.train, FEED, CONFIG), data.validation, ["click", "like"], CONFIG)
     return {event: booster.dumps() for event, booster in fitted.items()}
 
 

@@ -110,8 +110,8 @@ def test_the_ranker_learns_validation_once_it_has_set_the_rounds(outcome: Outcom
     assert data.before_calibration == (data.train, data.validation)
     assert data.validation.frame["shown_at"].max() < data.calibration.frame["shown_at"].min()
     final = trained.bundles["xgboost"].heads[0]
-    assert final.scorer.dumps() == fit_head(data, FEED.objectives[0], CONFIG).scorer.dumps()
-    stopped = fit_head(data, FEED.objectives[0], CONFIG.model_copy(update={"refit": False}))
+    assert final.scorer.dumps() == fit_head(data, FEED.objectives[0], FEED, CONFIG).scorer.dumps()
+    stopped = fit_head(data, FEED.objectives[0], FEED, CONFIG.model_copy(update={"refit": False}))
     assert trained.losses["xgboost"] == validation_loss([stopped], data.validation)
     assert trained.rounds()["click"] == stopped.scorer.booster.num_boosted_rounds()  # type: ignore[attr-defined]
     assert final.scorer.dumps() != stopped.scorer.dumps()

@@ -35,15 +35,15 @@ def ablation(
     judges, other = users_in(data.validation), config.model_copy(update={"seed": config.seed + 1})
     note(f"{STUDY}, {ALL}: {len(train):,} rows")
     trials = {
-        ALL: fit_trials(data, train, events, config, judges),
-        AGAIN: fit_trials(data, train, events, other, judges),
+        ALL: fit_trials(data, train, events, feed, config, judges),
+        AGAIN: fit_trials(data, train, events, feed, other, judges),
     }
     for group, names in feature_groups(data.features, feed).items():
         note(f"{STUDY}, without {group}: {len(names)} of {len(data.features)} features less")
         left = tuple(name for name in data.features if name not in names)
         if left:
             less = replace(train, features=left)
-            trials[f"without {group}"] = fit_trials(data, less, events, config, judges)
+            trials[f"without {group}"] = fit_trials(data, less, events, feed, config, judges)
     return [point for event in events for point in _points(event, trials)]
 
 

@@ -53,7 +53,7 @@ def diagnose(
     bundle = registry.load_bundle(version)
     data, config = reload_dataset(Lake.of(settings), record, bundle.features), settings_of(settings, version)
     events = list(bundle.objectives)
-    points = learning_curve.learning_curve(data, events, config, note)
+    points = learning_curve.learning_curve(data, events, feed, config, note)
     points += ablation.ablation(data, events, feed, config, note)
     return [Diagnosis.of(event, points) for event in events]
 
@@ -62,6 +62,7 @@ def settings_of(settings: Settings, version: ModelVersion) -> RankerConfig:
     """How the ranker of the version's training was fitted, from what its MLflow run keeps."""
     logged = registry.client(settings).get_run(version.run_id).data.params
     known = {name: logged[name] for name in RankerConfig.model_fields if name in logged}
+    known = {"cold_share": "0", **known}  # a run that doesn't say learned no cold starts
     if "monotone" in known:
         return RankerConfig.model_validate({**known, "monotone": ast.literal_eval(known["monotone"])})
     return RankerConfig.model_validate(known)

@@ -11,6 +11,7 @@ from feed_platform.evaluation.errors.trials import (
     share_of_users,
     users_in,
 )
+from feed_platform.feed import Feed
 from feed_platform.learning.dataset import Dataset
 from feed_platform.learning.ranker import RankerConfig
 
@@ -19,7 +20,7 @@ SHARES = {"1/8": 1 / 8, "1/4": 1 / 4, "1/2": 1 / 2, "all": 1.0}
 
 
 def learning_curve(
-    data: Dataset, events: Sequence[str], config: RankerConfig, note: Callable[[str], None]
+    data: Dataset, events: Sequence[str], feed: Feed, config: RankerConfig, note: Callable[[str], None]
 ) -> list[Point]:
     """Validation log loss by share of the training users, each point against the one before it.
 
@@ -31,7 +32,7 @@ def learning_curve(
     for name, share in SHARES.items():
         train = chosen(data.train, share_of_users(learners, share))
         note(f"{STUDY}, {name} of the users: {len(train):,} rows")
-        trials[name] = fit_trials(data, train, events, config, judges)
+        trials[name] = fit_trials(data, train, events, feed, config, judges)
     return [point for event in events for point in _points(event, trials)]
 
 

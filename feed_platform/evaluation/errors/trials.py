@@ -9,7 +9,9 @@ import polars as pl
 
 from feed_platform.evaluation.bootstrap import Measure, Resampled, difference, means
 from feed_platform.evaluation.errors.rows import Mask, Users
+from feed_platform.feed import Feed
 from feed_platform.learning.baselines import row_losses
+from feed_platform.learning.cold import with_cold
 from feed_platform.learning.dataset import Dataset, Part, users_of
 from feed_platform.learning.ranker import RankerConfig, fit_rankers, obstacle
 from feed_platform.learning.source import Source
@@ -109,7 +111,7 @@ def chosen(part: Part, keep: Mask) -> Part:
 
 
 def fit_trials(
-    data: Dataset, train: Part, events: Sequence[str], config: RankerConfig, user: Users
+    data: Dataset, train: Part, events: Sequence[str], feed: Feed, config: RankerConfig, user: Users
 ) -> dict[str, Trial]:
     """Fit the ranker to `train`, with its features alone; validation stops it and is what it is measured on.
 
@@ -117,6 +119,7 @@ def fit_trials(
         data: whose validation part to take.
         train: the rows to learn from.
         events: the objectives; those with too few of either class in `train` are left out.
+        feed: what the features are of.
         config: the ranker's settings; directions of features that `train` lacks don't count.
         user: number of each validation row's user, (n,).
     """
@@ -124,7 +127,7 @@ def fit_trials(
     able = [event for event in events if obstacle(train, event) is None]
     monotone = {name: way for name, way in config.monotone.items() if name in train.features}
     settings = config.model_copy(update={"monotone": monotone})
-    fitted = fit_rankers(train, validation, able, settings) if able else {}
+    fitted = fit_rankers(with_cold(train, feed, settings), validation, able, settings) if able else {}
     rows, users = len(train), int(user.max()) + 1
     return {
         event: Trial(

@@ -34,12 +34,17 @@ BASELINES = ("constant", "popularity", "segment", "logistic")
 RANKER = "xgboost"
 
 Fit = Callable[[Dataset, str, Feed], Scorer]
+Tell = Callable[[str], None]
 FITS: dict[str, Fit] = {
     "constant": lambda data, event, feed: fit_constant(data.train, event),
     "popularity": lambda data, event, feed: fit_popularity(data.train, event),
     "segment": lambda data, event, feed: fit_segment(data.train, event, feed.ranker.segment),
     "logistic": lambda data, event, feed: fit_logistic(data.train, data.validation, event),
 }
+
+
+def unheard(line: str) -> None:
+    """Progress that nobody waits for."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class Trained:
         }
 
 
-def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
-    """Fit baselines and ranker, calibrate them, measure them on validation.
+def fit_all(data: Dataset, feed: Feed, config: RankerConfig, tell: Tell = unheard) -> Trained:
+    """Fit baselines and ranker, calibrate them, measure them on validation; `tell` hears how far it is.
 
     Whether the ranker can learn a small set by heart is asked before anything long begins. The losses are
     those of models that haven't seen validation; the ranker that they speak for is then fitted once more, to
@@ -96,8 +101,10 @@ def fit_all(data: Dataset, feed: Feed, config: RankerConfig) -> Trained:
     within = scoped(config, feed, data.features)
     overfit = {event: check_overfit(data.train, event) for event in able}
     kinds = (*FITS, RANKER) if able else BASELINES[:1]
-    heads = {kind: _fit_heads(kind, data, feed, within, able) for kind in kinds}
+    tell(f"fitting {', '.join(kinds)} to {len(data.train):,} rows")
+    heads = {kind: _fit_heads(kind, data, feed, within, able, tell) for kind in kinds}
     losses = {kind: validation_loss(fitted, data.validation) for kind, fitted in heads.items()}
+    tell("measured on validation; fitting the ranker once more, to validation's rows too")
     newer = _newer(data, feed, within)
     final = {
         kind: tuple(refitted(head, data, within, newer) for head in fitted) for kind, fitted in heads.items()
@@ -144,8 +151,9 @@ def refitted(head: Head, data: Dataset, config: RankerConfig, newer: Binned) -> 
 
 
 def _fit_heads(
-    kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str]
+    kind: str, data: Dataset, feed: Feed, config: RankerConfig, able: list[str], tell: Tell
 ) -> tuple[Head, ...]:
+    tell(f"fitting {kind}")
     scorers = _fit(kind, data, feed, config, able)
     heads = []
     for objective in feed.objectives:

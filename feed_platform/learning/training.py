@@ -55,7 +55,7 @@ def train(settings: Settings, feed: Feed, config: RankerConfig, launch: Launch) 
         _log_feasibility(feasible)
         for line in feasible.lines():
             launch.log.info(line)
-        trained = fit_all(data, feed, config)
+        trained = fit_all(data, feed, config, launch.log.info)
         _log_results(trained, data)
         mlflow.log_dict(known.as_json(), FILE)
         best = _nominate(settings, run_id, trained)

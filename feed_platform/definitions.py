@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from feed_platform.candidates import assets as candidates
 from feed_platform.evaluation import assets as evaluation
 from feed_platform.evaluation.errors import assets as diagnosis
 from feed_platform.features import assets as features
 from feed_platform.features import checks as feature_checks
+from feed_platform.features.candidates import assets as candidates
 from feed_platform.features.schedules import hourly_refresh
 from feed_platform.interactions import assets as interactions
 from feed_platform.interactions import checks as interaction_checks

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.candidates.arrays import read_candidates, read_neighbours
-from feed_platform.candidates.lists import Candidates
 from feed_platform.features.builds import last_build
+from feed_platform.features.candidates.arrays import read_candidates, read_neighbours
+from feed_platform.features.candidates.lists import Candidates
 from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
 from feed_platform.features.changes import Change, Entities, Names, Owner, apply, merged
 from feed_platform.features.keys import Keys, key, keys, pair_keys

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from feed_platform.candidates.lists import Candidates
+from feed_platform.features.candidates.lists import Candidates
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.serving import records
 from feed_platform.serving.answering import answer, rank_and_log

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from feed_platform.candidates.lists import Candidates, Rows, interleave
+from feed_platform.features.candidates.lists import Candidates, Rows, interleave
 from feed_platform.features.keys import Keys, key
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.serving.schemas import Source

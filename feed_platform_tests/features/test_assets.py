@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from feed_platform.candidates.assets import neighbours
 from feed_platform.features.assets import feature_tables, online_snapshot
+from feed_platform.features.candidates.assets import neighbours
 from feed_platform.feed import SimulatorSource
 from feed_platform.interactions.sources import ingest_sources, init_simulated_feed
 from feed_platform.lake import Lake

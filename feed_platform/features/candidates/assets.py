@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from feed_platform.candidates.neighbours import COLUMNS, TABLE, write_neighbours
+from feed_platform.features.candidates.neighbours import COLUMNS, TABLE, write_neighbours
 from feed_platform.features.catalogue import GROUPS
 from feed_platform.resources import Home
 from feed_platform.table_metadata import add_profile, table_definition

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from feed_platform.candidates import neighbours
-from feed_platform.candidates.arrays import read_candidates, read_neighbours
-from feed_platform.candidates.lists import Candidates
-from feed_platform.candidates.neighbours import write_neighbours
 from feed_platform.features.builds import record_build
+from feed_platform.features.candidates import neighbours
+from feed_platform.features.candidates.arrays import read_candidates, read_neighbours
+from feed_platform.features.candidates.lists import Candidates
+from feed_platform.features.candidates.neighbours import write_neighbours
 from feed_platform.features.keys import key
 from feed_platform.features.snapshot_arrays import _post_arrays
 from feed_platform.feed import Feed, Objective

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from feed_platform.candidates.events import ENGAGED_KEPT, make_tables
 from feed_platform.features.builds import last_build
+from feed_platform.features.candidates.events import ENGAGED_KEPT, make_tables
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.lake.profile import Column

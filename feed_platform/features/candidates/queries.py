@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from feed_platform.candidates.events import is_one_of, known
+from feed_platform.features.candidates.events import is_one_of, known
 from feed_platform.feed import Feed
 from feed_platform.lake.erased import PREFIX
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from feed_platform.candidates import queries
-from feed_platform.candidates.events import make_tables
-from feed_platform.candidates.neighbours import TABLE, has_neighbours
+from feed_platform.features.candidates import queries
+from feed_platform.features.candidates.events import make_tables
+from feed_platform.features.candidates.neighbours import TABLE, has_neighbours
 from feed_platform.features.snapshot_arrays import Arrays
 from feed_platform.feed import Feed
 

@@ -36,6 +36,7 @@ class Tab:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._numbers = socket, itertools.count(1)
         self.errors: list[str] = []
+        self._loaded = False
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
 
@@ -49,6 +50,7 @@ class Tab:
         return dict(told["result"])
 
     def _note(self, told: dict[str, Any]) -> None:
+        self._loaded |= told["method"] == "Page.loadEventFired"
         if told["method"] == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(told["params"]["exceptionDetails"]))
         entry = told["params"].get("entry", {}) if told["method"] == "Log.entryAdded" else {}
@@ -56,9 +58,12 @@ class Tab:
             self.errors.append(entry["text"])
 
     def open(self, url: str) -> None:
-        """Go to an address, also where only what follows # differs."""
-        self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=url)
+        """Go to an address, also where only what follows # differs, and wait until it is loaded."""
+        for place in ("about:blank", url):
+            self._loaded = False
+            self.call("Page.navigate", url=place)
+            while not self._loaded:
+                self._note(json.loads(self._socket.recv(timeout=PATIENCE)))
 
     def run(self, script: str) -> Any:
         """An expression's value in the page."""

@@ -31,6 +31,7 @@ PROGRAMS = frozenset({"dagster", "dagster-daemon", "dagster-webserver", "dbt", "
 Progress = Callable[[str], None]
 
 # What changed since the last good build, by table: a build that broke off halfway changed feature tables.
+# `builds` and `neighbours` are written after every good one.
 HALF_BUILT = """
 select count(*) from (
   select unnest(flatten(map_values(changes))) as changed from ducklake_snapshots('lake')
@@ -38,7 +39,8 @@ select count(*) from (
 ) where changed in (
   select t.table_id::varchar from __ducklake_metadata_lake.ducklake_table t
   join __ducklake_metadata_lake.ducklake_schema s using (schema_id)
-  where s.schema_name in ('features', 'marts') and t.table_name <> 'builds' and t.end_snapshot is null
+  where s.schema_name in ('features', 'marts') and t.table_name not in ('builds', 'neighbours')
+    and t.end_snapshot is null
 )
 """
 

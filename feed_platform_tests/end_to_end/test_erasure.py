@@ -133,7 +133,7 @@ def test_no_trace_is_left_and_the_line_goes_on_without_them(home: Settings, tmp_
     others = _column(home, "select distinct unnest([author_id, topic]) from raw.posts")
     assert CANARY in people and CANARY in others
     assert ids_in(home.root, people, without=NAMED) == [], "reports, metadata and artifacts carry keys"
-    assert {line.split("/")[0] for line in ids_in(home.root, [CANARY])} == {"lake", "logs"}
+    assert {line.split("/")[0] for line in ids_in(home.root, [CANARY])} == {"lake", "logs", "online"}
     assert {line.split("/")[0] for line in keys_in(home.root, CANARY, others)} == {"lake", "online"}
     checks = {name: end for name, end in _checks(home).items() if end == "passed" and "drift" not in name}
     assert {"features/online_snapshot parity", "marts/impression_features no_leakage"} <= checks.keys()

@@ -119,8 +119,9 @@ class Routes:
             np.array(shown, dtype="datetime64[us]"),
             np.array([row.position for row in rows]),
             [row.context for row in rows],
+            loaded.champion.wanted,
         )
-        columns = loaded.champion.probabilities(matrix)
+        columns = loaded.champion.bundle.probabilities(matrix)
         predictions = zip(*(column.tolist() for column in columns.values()), strict=True)
         named = [dict(zip(columns, row, strict=True)) for row in predictions]
         return as_json(PredictResponse(loaded.champion.version, named))

@@ -111,7 +111,7 @@ class Backend:
         if ranking.is_look:
             return
         received_at = records.now()
-        full = self.sampling.takes(ranking.request_id, received_at)
+        full = self.sampling.takes(ranking.asked.request_id, received_at)
         taken = self.requests.offer(
             lambda: _ENCODER.encode(records.request_record(ranking, received_at, with_vectors=full)),
             records.size_of(ranking),

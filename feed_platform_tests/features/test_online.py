@@ -153,12 +153,13 @@ def assert_describes_what_it_holds(snapshot: OnlineSnapshot) -> None:
     """Look-ups of known and unknown posts."""
     assert snapshot.as_of == H
     assert sorted(snapshot.posts) == sorted(POSTS[:-1])
-    assert snapshot.knows_posts(["p1", "p11", "nonsense"]).tolist() == [True, False, False]
-    assert snapshot.topics(["p1", "nonsense"]) == ["topic 1", None]
+    assert snapshot.knows(snapshot.find(["p1", "p11", "nonsense"])).tolist() == [True, False, False]
+    found = snapshot.find(["p1", "nonsense"])
+    assert snapshot.topics(found) == ["topic 1", None]
     ctr = snapshot.names.index("post_ctr_28d")
     matrix = snapshot.matrix([None], ["p1", "nonsense"], H, 1)
     assert matrix.shape == (2, len(snapshot.names))
-    assert np.array_equal(snapshot.popularity(["p1", "nonsense"]), matrix[:, ctr])
+    assert np.array_equal(snapshot.popularity(found), matrix[:, ctr])
     assert not matrix[1, :9].any()
 
 

@@ -1,15 +1,13 @@
 """The online snapshot: features as of one hour in sorted, memory-mapped arrays.
 
-`publish` writes a folder `<content hash>/` of `.npy` arrays and a `manifest.json`; `OnlineSnapshot`
-maps one. Row 0 of every keyed array has key 0 and holds what an unknown key gets.
+`publishing.publish` writes a folder `<content hash>/` of `.npy` arrays and a `manifest.json`;
+`OnlineSnapshot` maps one. Row 0 of every keyed array has key 0 and holds what an unknown key gets.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feed_platform.features.blocks import Blocks, Found, Wanted
-from feed_platform.features.builds import last_build
-from feed_platform.features.candidates.arrays import read_candidates, read_neighbours
 from feed_platform.features.candidates.lists import Candidates
-from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
+from feed_platform.features.catalogue import GROUPS
 from feed_platform.features.changes import Change, Entities, Names, Owner, apply, merged
 from feed_platform.features.keys import Keys, key, keys, pair_keys
 from feed_platform.features.on_demand import (
@@ -36,17 +32,13 @@ from feed_platform.features.on_demand import (
     on_demand,
 )
 from feed_platform.features.packed import Arrays
-from feed_platform.features.snapshot_arrays import content_hash, group_table, read_arrays
-from feed_platform.feed import Attributes, Feed, FeedError, write_atomically
-from feed_platform.lake import Lake
+from feed_platform.features.snapshot_arrays import group_table
+from feed_platform.feed import Attributes, FeedError
 from feed_platform.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Context = Mapping[str, Any]
-KEPT = 3
-SELF_TEST = "self_test"
-TESTED_POSTS = 4
 NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
 ON_DEMAND_BLOCK, CONTEXT, ATTRIBUTES = "on demand", "context", "attributes"
@@ -313,31 +305,6 @@ def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
     return [None, *(str(name, "utf-8") for name in names[1:])]
 
 
-def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
-    """Write the last good build's features and candidates as an immutable folder; `current.json` names it.
-
-    Returns the folder, named by its content: publishing the same build again changes nothing.
-    Of older folders the newest two stay, for replicas that are just opening one.
-
-    Raises:
-        FeedError: no features have been built yet.
-    """
-    with lake.read() as con:
-        build = last_build(con)
-    with lake.read(build.lake_version) as con:
-        arrays = read_arrays(con, feed, build.sealed_until)
-        arrays |= read_candidates(con, feed, build.sealed_until, arrays)
-    with lake.read() as con:
-        arrays |= read_neighbours(con, arrays)
-    manifest = _manifest(feed, build.sealed_until, build.lake_version, arrays)
-    folder = settings.online / manifest["content_hash"]
-    if not folder.exists():
-        _write(folder, manifest, arrays)
-    _point_at(settings.online, folder, build.sealed_until + feed.feature_delay, build.sealed_until)
-    _prune(settings.online, folder)
-    return folder
-
-
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What a published folder says of itself.
 
@@ -356,70 +323,3 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def map_arrays(folder: Path, manifest: Mapping[str, Any]) -> Arrays:
     """A published folder's arrays, mapped: without what `np.memmap` does in Python at each look-up."""
     return {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in manifest["columns"]}
-
-
-def current_snapshot(settings: Settings) -> Path | None:
-    """The published folder that `current.json` names, if any."""
-    pointer = settings.online / "current.json"
-    return settings.online / json.loads(pointer.read_text())["snapshot"] if pointer.exists() else None
-
-
-def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) -> dict[str, Any]:
-    columns = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
-    names = feature_names(feed)
-    schema = schema_text(names, {name: array.dtype.str for name, array in arrays.items()})
-    manifest = {
-        "as_of": as_of.isoformat(),
-        "lake_version": lake_version,
-        "schema_hash": content_hash(schema, {}),
-        "content_hash": content_hash(content_text(as_of.isoformat(), schema), arrays),
-        "names": names,
-        "popularity": popularity_name(feed),
-        "popular_for": feed.objectives[0].event,
-        "attributes": feed.attributes.model_dump(mode="json"),
-        "columns": columns,
-    }
-    return {**manifest, SELF_TEST: self_test(OnlineSnapshot(manifest, arrays))}
-
-
-def schema_text(names: Sequence[str], dtypes: Mapping[str, str]) -> str:
-    """What a snapshot's arrays are, in one line: its hash is the schema's."""
-    return json.dumps([names, dtypes])
-
-
-def content_text(as_of: str, schema: str) -> str:
-    """What the content's hash covers besides the arrays."""
-    return f"{as_of} {schema}"
-
-
-def self_test(snapshot: OnlineSnapshot) -> list[list[float | None]]:
-    """A few feature rows of a new person, each value rounded; missing is None."""
-    matrix = snapshot.matrix([None], snapshot.first_posts(TESTED_POSTS), np.datetime64(snapshot.as_of), 1)
-    return [[None if np.isnan(cell) else round(float(cell), 3) for cell in row] for row in matrix]
-
-
-def _write(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> None:
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(draft / f"{name}.npy", array)
-    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    draft.rename(folder)
-
-
-def _point_at(online: Path, folder: Path, earliest: datetime, as_of: datetime) -> None:
-    pointer = online / "current.json"
-    if pointer.exists() and json.loads(pointer.read_text())["snapshot"] == folder.name:
-        return
-    active_at = max(earliest, datetime.now(UTC).replace(tzinfo=None))
-    facts = {"snapshot": folder.name, "as_of": as_of.isoformat(), "active_at": active_at.isoformat()}
-    write_atomically(pointer, json.dumps(facts))
-
-
-def _prune(online: Path, current: Path) -> None:
-    folders = sorted(
-        (path for path in online.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
-    )
-    for folder in folders[:-KEPT]:
-        if folder != current:
-            shutil.rmtree(folder)

@@ -5,16 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from feed_platform.features.online import (
-    SELF_TEST,
-    OnlineSnapshot,
-    content_text,
-    map_arrays,
-    read_manifest,
-    schema_text,
-    self_test,
-)
+from feed_platform.features.online import OnlineSnapshot, map_arrays, read_manifest
 from feed_platform.features.packed import Arrays
+from feed_platform.features.publishing import SELF_TEST, content_text, schema_text, self_test
 from feed_platform.features.snapshot_arrays import content_hash
 from feed_platform.feed import FeedError
 

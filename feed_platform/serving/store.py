@@ -18,6 +18,7 @@ from feed_platform.features.snapshot_check import open_checked
 from feed_platform.feed import FeedError
 from feed_platform.learning.bundle import Bundle
 from feed_platform.serving import pointer
+from feed_platform.serving.pointer import Deployed
 from feed_platform.serving.upserts import Changes
 from feed_platform.settings import Settings
 
@@ -172,11 +173,10 @@ class Store:
         with self._lock:
             self.errors = {part: why for part, why in self.errors.items() if part not in ("model", "pair")}
             self.attempted = named.bundle
-        bundle = Bundle.load(self._models / named.bundle)
-        bundle.self_test()
+        model = self._proved(named)
         if _text(self._pointers["model"]) != text:
             return False
-        self._model = Model(named.version, bundle)
+        self._model = model
         self._mend("model")
         return True
 
@@ -184,12 +184,14 @@ class Store:
         if not text:
             self._challenger = None
         else:
-            named = pointer.parse_challenger(text)
-            bundle = Bundle.load(self._models / named.bundle)
-            bundle.self_test()
-            self._challenger = Model(named.version, bundle)
+            self._challenger = self._proved(pointer.parse_challenger(text))
         self._mend("challenger")
         return True
+
+    def _proved(self, named: Deployed) -> Model:
+        bundle = Bundle.load(self._models / named.bundle)
+        bundle.self_test()
+        return Model(named.version, bundle)
 
     def _load_snapshot(self, text: str) -> bool:
         """False until the snapshot's time has come, or where the pointer moved on meanwhile."""

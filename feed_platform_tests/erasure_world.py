@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from feed_platform.features.builds import record_build
-from feed_platform.features.online import publish
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Feed, save_feed
 from feed_platform.interactions.records import (
     CandidateRecord,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.features import online
+from feed_platform.features import publishing
 from feed_platform.features.catalogue import stored_names
 from feed_platform.features.keys import Keys
 from feed_platform.features.packed import CHUNK_ROWS, Arrays, Floats, Rate, smoothed
@@ -31,9 +31,9 @@ def grow(settings: Settings, base: Arrays, users: int, posts: int, as_of: dateti
     for group, rows in more.items():
         arrays |= _group(rng, group, np.unique(np.concatenate([arrays[f"{group}.keys"], _keys(rng, rows)])))
     arrays |= _entities(rng, arrays, "users", arrays["user.keys"]) | _posts(rng, arrays)
-    made = online._manifest(samples.FEED, as_of, 1, arrays)
+    made = publishing._manifest(samples.FEED, as_of, 1, arrays)
     folder = settings.online / made["content_hash"]
-    online._write(folder, made, arrays)
+    publishing._write(folder, made, arrays)
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"snapshot as of {as_of:%H:%M}: {size / 2**20:,.0f} MiB", flush=True)
     return {"snapshot": folder.name, "as_of": as_of.isoformat(), "active_at": as_of.isoformat()}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
-from feed_platform.features import online
+from feed_platform.feed import write_atomically
 from feed_platform.home import prepare_home
 from feed_platform.serving import service
 from feed_platform.serving.cluster import Cluster
@@ -93,7 +93,7 @@ def measure(settings: Settings, facts: dict[str, str], posts: int) -> None:
     ask(port, 0)
     empty = pss(settings)
     size = sum(path.stat().st_size for path in (settings.online / facts["snapshot"]).iterdir()) / 2**20
-    online.write_atomically(settings.online / "current.json", json.dumps(facts))
+    write_atomically(settings.online / "current.json", json.dumps(facts))
     wait_until_mapped(settings, size)
     ask(port, posts)
     full = pss(settings)

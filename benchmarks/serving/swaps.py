@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
-from feed_platform.features import online
+from feed_platform.feed import write_atomically
 from feed_platform.home import prepare_home
 from feed_platform.serving import service
 from feed_platform.settings import Settings
@@ -120,7 +120,7 @@ def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> Non
     for number in range(swaps):
         if number % 2:
             facts = snapshots[number // 2 % len(snapshots)]
-            online.write_atomically(settings.online / "current.json", json.dumps(facts))
+            write_atomically(settings.online / "current.json", json.dumps(facts))
         else:
             samples.point_at(settings, samples.make_bundle(100 + number), str(100 + number))
         time.sleep(PAUSE_SECONDS)
@@ -138,7 +138,7 @@ def main() -> None:
         samples.fill(settings)
         base, hours = load_base(settings), (samples.AS_OF, samples.AS_OF + timedelta(hours=1))
         snapshots = [grow(settings, base, options.users, options.posts, hour) for hour in hours]
-        online.write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
+        write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
         service.start(settings, print)
         try:
             measure(settings, options.swaps, snapshots)

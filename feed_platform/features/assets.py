@@ -11,9 +11,10 @@ from feed_platform.features.catalogue import GROUPS
 from feed_platform.features.described import described_columns
 from feed_platform.features.invocation import child_environment, environment
 from feed_platform.features.manifest import DBT, prepare_manifest
-from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.online import OnlineSnapshot
 from feed_platform.features.plan import plan_build
 from feed_platform.features.project import PROJECT
+from feed_platform.features.publishing import publish
 from feed_platform.feed import find_feed
 from feed_platform.lake.connection import version_of
 from feed_platform.lake.seal import close_again, close_log

@@ -4,7 +4,6 @@ DuckDB's `md5_number_lower(id)` equals `key(id)`; the key of nothing (null) is 0
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import md5
 
 import numpy as np
@@ -16,7 +15,19 @@ CACHED = 100_000  # the same posts come in request after request: a hit costs a 
 Keys = npt.NDArray[np.uint64]
 
 
-@lru_cache(CACHED)
+class _Known(dict[str | None, int]):
+    """Keys by id, made when they are first asked for; too many are all forgotten."""
+
+    def __missing__(self, entity_id: str | None) -> int:
+        if len(self) >= CACHED:
+            self.clear()
+        found = self[entity_id] = NO_KEY if entity_id is None else key_once(entity_id)
+        return found
+
+
+_known = _Known()
+
+
 def key(entity_id: str | None) -> int:
     """The unsigned 64-bit key of an id; 0 for None.
 
@@ -24,7 +35,7 @@ def key(entity_id: str | None) -> int:
         >>> key("ada"), key(None)
         (6437822165237188045, 0)
     """
-    return NO_KEY if entity_id is None else key_once(entity_id)
+    return _known[entity_id]
 
 
 def key_once(entity_id: str) -> int:
@@ -34,7 +45,7 @@ def key_once(entity_id: str) -> int:
 
 def keys(entity_ids: Iterable[str | None]) -> Keys:
     """The keys of many ids, in their order (n,)."""
-    return np.fromiter(map(key, entity_ids), dtype=np.uint64)
+    return np.fromiter(map(_known.__getitem__, entity_ids), dtype=np.uint64)
 
 
 def pair_keys(first: Keys, second: Keys) -> Keys:

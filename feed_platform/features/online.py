@@ -1,15 +1,13 @@
 """The online snapshot: features as of one hour in sorted, memory-mapped arrays.
 
-`publish` writes a folder `<content hash>/` of `.npy` arrays and a `manifest.json`; `OnlineSnapshot`
-maps one. Row 0 of every keyed array has key 0 and holds what an unknown key gets.
+`publishing.publish` writes a folder `<content hash>/` of `.npy` arrays and a `manifest.json`;
+`OnlineSnapshot` maps one. Row 0 of every keyed array has key 0 and holds what an unknown key gets.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.features.builds import last_build
-from feed_platform.features.candidates.arrays import read_candidates, read_neighbours
+from feed_platform.features.blocks import Blocks, Found, Wanted
 from feed_platform.features.candidates.lists import Candidates
-from feed_platform.features.catalogue import GROUPS, feature_names, popularity_name
+from feed_platform.features.catalogue import GROUPS
 from feed_platform.features.changes import Change, Entities, Names, Owner, apply, merged
 from feed_platform.features.keys import Keys, key, keys, pair_keys
 from feed_platform.features.on_demand import (
+    LOCAL_HOUR,
+    ON_DEMAND,
     Encoded,
     as_feature,
     context_values,
@@ -32,20 +31,17 @@ from feed_platform.features.on_demand import (
     matches,
     on_demand,
 )
-from feed_platform.features.packed import Arrays, Table
-from feed_platform.features.snapshot_arrays import content_hash, group_table, read_arrays
-from feed_platform.feed import Attributes, Feed, FeedError, write_atomically
-from feed_platform.lake import Lake
+from feed_platform.features.packed import Arrays
+from feed_platform.features.snapshot_arrays import group_table
+from feed_platform.feed import Attributes, FeedError
 from feed_platform.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Context = Mapping[str, Any]
-KEPT = 3
-SELF_TEST = "self_test"
-TESTED_POSTS = 4
 NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
+ON_DEMAND_BLOCK, CONTEXT, ATTRIBUTES = "on demand", "context", "attributes"
 OWNERS: tuple[Owner, ...] = ("posts", "users")
 
 
@@ -63,12 +59,13 @@ class OnlineSnapshot:
         self.names: tuple[str, ...] = tuple(manifest["names"])
         self.hash: str = manifest["content_hash"]
         self._arrays = arrays
-        self._groups = {group: group_table(arrays, group) for group in GROUPS}
         self._users = _entities(arrays, "users")
         self._posts = _entities(arrays, "posts")
         self._declared = Attributes.model_validate(manifest["attributes"])
         self.popular_for: str = manifest["popular_for"]
-        self._popularity = self.names.index(manifest["popularity"])
+        tables = {group: group_table(arrays, group) for group in GROUPS}
+        self._blocks = Blocks(self.names, tables, _computed_blocks(self._declared))
+        self._popularity = self.wanted([manifest["popularity"]])
         self._topics = Names.of(_texts(arrays["topics.names"]))
         self._zones = Names.of(_texts(arrays["zones.names"]) if self._declared.time_zone else [None])
         self.candidates = Candidates.of(arrays)
@@ -86,10 +83,7 @@ class OnlineSnapshot:
             FeedError: an older release published it.
         """
         manifest = read_manifest(folder)
-        files = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["columns"]}
-        # Mapped all the same, without what `np.memmap` does in Python at each look-up.
-        arrays = {name: np.asarray(mapped) for name, mapped in files.items()}
-        return cls(manifest, arrays)
+        return cls(manifest, map_arrays(folder, manifest))
 
     @classmethod
     def current(cls, settings: Settings) -> "OnlineSnapshot | None":
@@ -122,6 +116,19 @@ class OnlineSnapshot:
         after.upserts_seen, after.upserts_at = changes[-1].number, changes[-1].received_at
         return after
 
+    def find(self, post_ids: Sequence[str]) -> Found:
+        """Look posts up once for all that is asked of them."""
+        post_keys = keys(post_ids)
+        return Found(post_ids, post_keys, self._posts.rows(post_keys))
+
+    def wanted(self, names: Sequence[str]) -> Wanted:
+        """How to read some features and no others.
+
+        Raises:
+            KeyError: the snapshot lacks one.
+        """
+        return self._blocks.wanted(names)
+
     def matrix(
         self,
         user_ids: Sequence[str | None],
@@ -129,8 +136,9 @@ class OnlineSnapshot:
         at: npt.ArrayLike,
         positions: npt.ArrayLike,
         context: Context | Sequence[Context] = (),
+        wanted: Wanted | None = None,
     ) -> Floats:
-        """Every feature of n (user, post) pairs, float32 (n, len(names)) in the order of `names`.
+        """Features of n (user, post) pairs, float32 (n, k): all in the order of `names`, or those wanted.
 
         Args:
             user_ids: n users, or one for all posts; None for an unknown person.
@@ -139,88 +147,107 @@ class OnlineSnapshot:
             positions: places in the feed from 1: one number or (n,).
             context: what the callers know: one for all, or n; empty where nobody says.
         """
-        post_keys, user_keys = keys(post_ids), np.broadcast_to(keys(user_ids), len(post_ids))
-        posts, users = self._posts.rows(post_keys), self._users.rows(user_keys)
-        blocks = [
-            *self._stored(user_keys, post_keys, posts),
-            on_demand(at, self._posts.column("created_at", posts), positions),
-            *self._local_hours(at, users),
-            self._context(context, len(post_ids)),
-            *self._attributes(users, posts),
-        ]
-        features = np.empty((len(post_ids), len(self.names)), dtype=np.float32)
-        return np.concatenate(blocks, axis=1, out=features)
+        return self.rows(keys(user_ids), self.find(post_ids), at, positions, context, wanted)
 
-    def _stored(self, user_keys: Keys, post_keys: Keys, posts: Rows) -> list[Floats]:
-        authors = self._posts.column("author", posts)
-        topics = self._topics.keys[self._posts.column("topic", posts)]
-        wanted = {
-            "user": user_keys,
-            "post": post_keys,
-            "author": authors,
-            "topic": topics,
-            "user_topic": pair_keys(user_keys, topics),
-            "user_author": pair_keys(user_keys, authors),
-        }
-        return [_taken(self._groups[group], wanted[group]) for group in GROUPS]
+    def rows(
+        self,
+        user_keys: Keys,
+        posts: Found,
+        at: npt.ArrayLike,
+        positions: npt.ArrayLike,
+        context: Context | Sequence[Context] = (),
+        wanted: Wanted | None = None,
+    ) -> Floats:
+        """As `matrix`, of users' keys and of posts that this snapshot found."""
+        wanted = wanted or self._blocks.every
+        features = np.empty((len(posts), len(wanted)), dtype=np.float32)
+        for group, (table, places) in wanted.tables.items():
+            features[:, places] = table.take(self._group_keys(group, user_keys, posts))
+        users = self._users.rows(user_keys)
+        for block, part in wanted.others.items():
+            values = self._computed(block, users, posts, at, positions, context)
+            features[:, part.places] = values[:, part.columns]
+        return features
 
-    def _context(self, context: Context | Sequence[Context], n: int) -> Floats:
-        told = [context] if isinstance(context, Mapping) else context or [{}]
-        values = np.array([context_values(one, self._declared.context) for one in told], dtype=np.float32)
-        return np.broadcast_to(values, (n, len(self._declared.context)))
+    def _group_keys(self, group: str, users: Keys, posts: Found) -> Keys:
+        if group == "user":
+            return users
+        if group == "post":
+            return posts.keys
+        if group.endswith("author"):
+            others = self._posts.column("author", posts.rows)
+        else:
+            others = self._topics.keys[self._posts.column("topic", posts.rows)]
+        return pair_keys(users, others) if group.startswith("user_") else others
 
-    def _local_hours(self, at: npt.ArrayLike, users: Rows) -> list[Floats]:
-        if not self._declared.time_zone:
-            return []
+    def _computed(
+        self,
+        block: str,
+        users: Rows,
+        posts: Found,
+        at: npt.ArrayLike,
+        positions: npt.ArrayLike,
+        context: Context | Sequence[Context],
+    ) -> Floats:
+        """A block that isn't stored, (n, k) or (1, k)."""
+        if block == ON_DEMAND_BLOCK:
+            return on_demand(at, self._posts.column("created_at", posts.rows), positions)
+        if block == LOCAL_HOUR:
+            return self._local_hours(at, users)[:, None]
+        if block == CONTEXT:
+            told = [context] if isinstance(context, Mapping) else context or [{}]
+            return np.array([context_values(one, self._declared.context) for one in told], dtype=np.float32)
+        return self._attributes(users, posts.rows)
+
+    def _local_hours(self, at: npt.ArrayLike, users: Rows) -> Floats:
         zones = [self._zones.texts[code] for code in self._users.column("zone", users).tolist()]
-        return [local_hours(at, zones)[:, None]]
+        moments = max(np.size(at), len(zones))
+        return local_hours(at, zones * moments if len(zones) == 1 else zones)
 
-    def _attributes(self, users: Rows, posts: Rows) -> list[Floats]:
+    def _attributes(self, users: Rows, posts: Rows) -> Floats:
         declared = self._declared
         of_users = {name: self._users.column(f"attr.{name}", users) for name in declared.users}
         of_posts = {name: self._posts.column(f"attr.{name}", posts) for name in declared.posts}
         features = [as_feature(values) for values in (*of_users.values(), *of_posts.values())]
         shared = [match(of_users[name], of_posts[name]) for name in matches(declared)]
-        return [feature[:, None] for feature in features + shared]
+        return np.stack(np.broadcast_arrays(*features, *shared), axis=1)
 
-    def knows_posts(self, post_ids: Sequence[str]) -> npt.NDArray[np.bool_]:
+    def knows(self, posts: Found) -> npt.NDArray[np.bool_]:
         """Whether each post was known at `as_of` (n,)."""
-        return self._posts.rows(keys(post_ids)) > 0
+        return posts.rows > 0
 
-    def topics(self, post_ids: Sequence[str]) -> list[str | None]:
+    def topics(self, posts: Found) -> list[str | None]:
         """Each post's topic; None where it or the post is unknown."""
-        rows = self._posts.rows(keys(post_ids))
-        return [self._topics.texts[code] for code in self._posts.column("topic", rows).tolist()]
+        return [self._topics.texts[code] for code in self._posts.column("topic", posts.rows).tolist()]
 
-    def authors(self, post_ids: Sequence[str]) -> Keys:
+    def authors(self, posts: Found) -> Keys:
         """The key of each post's author (n,); 0 where it or the post is unknown."""
-        return self._posts.column("author", self._posts.rows(keys(post_ids)))
+        return self._posts.column("author", posts.rows)
 
-    def author_ids(self, post_ids: Sequence[str]) -> list[str | None]:
+    def author_ids(self, posts: Found) -> list[str | None]:
         """Each post's author (n,); None where unknown, or where the post is no candidate of feeds."""
-        found = self.authors(post_ids)
+        found = self.authors(posts)
         known = self.candidates.author_ids(found) if self.candidates else [None] * len(found)
         return [
             author or self._changed_authors.get(int(one)) for one, author in zip(found, known, strict=True)
         ]
 
-    def attribute(self, name: str, post_ids: Sequence[str]) -> Encoded:
+    def attribute(self, name: str, posts: Found) -> Encoded:
         """Each post's value of a declared attribute, encoded: (n,), a list (n, 16)."""
-        return self._posts.column(f"attr.{name}", self._posts.rows(keys(post_ids)))
+        return self._posts.column(f"attr.{name}", posts.rows)
 
-    def popularity(self, post_ids: Sequence[str]) -> Floats:
+    def popularity(self, posts: Found) -> Floats:
         """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""
-        column = self._popularity - self._groups["user"].width
-        return self._groups["post"].take(keys(post_ids))[:, column]
+        ((table, _),) = self._popularity.tables.values()
+        return table.take(posts.keys)[:, 0]
 
-    def created_at(self, post_ids: Sequence[str]) -> npt.NDArray[np.datetime64]:
+    def created_at(self, posts: Found) -> npt.NDArray[np.datetime64]:
         """When each post was created (n,); NaT where unknown."""
-        return self._posts.column("created_at", self._posts.rows(keys(post_ids)))
+        return self._posts.column("created_at", posts.rows)
 
-    def removed(self, post_ids: Sequence[str], at: datetime) -> npt.NDArray[np.bool_]:
+    def removed(self, posts: Found, at: datetime) -> npt.NDArray[np.bool_]:
         """Whether each post was removed by an instant, as far as is known (n,)."""
-        rows = self._posts.rows(keys(post_ids))
-        return np.asarray(self._posts.column("removed_at", rows) <= np.datetime64(at))
+        return np.asarray(self._posts.column("removed_at", posts.rows) <= np.datetime64(at))
 
     def ids_at(self, rows: npt.NDArray[np.int32]) -> list[str]:
         """The ids of posts by their rows in the published arrays (n,)."""
@@ -253,6 +280,16 @@ def _entities(arrays: Arrays, owner: Owner) -> Entities:
     return Entities(own.pop("keys"), own)
 
 
+def _computed_blocks(declared: Attributes) -> dict[str, int]:
+    """The blocks behind the stored features, and how many features each holds."""
+    return {
+        ON_DEMAND_BLOCK: len(ON_DEMAND),
+        LOCAL_HOUR: int(declared.time_zone is not None),
+        CONTEXT: len(declared.context),
+        ATTRIBUTES: len(declared.users) + len(declared.posts) + len(matches(declared)),
+    }
+
+
 def _newest(posts: Entities, since: datetime) -> list[str]:
     """The ids of the posts that have changed and were created after an instant, the newest first."""
     if not len(posts.changed_keys):
@@ -263,41 +300,9 @@ def _newest(posts: Entities, since: datetime) -> list[str]:
     return [str(post_id, "utf-8") for post_id in posts.changed["ids"][rows]]
 
 
-def _taken(table: Table, wanted: Keys) -> Floats:
-    """The values of each key (n, k), each key's read once where one is wanted for all."""
-    if len(wanted) and not wanted.strides[0]:
-        return np.broadcast_to(table.take(wanted[:1]), (len(wanted), table.width))
-    return table.take(wanted)
-
-
 def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
     """Names, of which the first one is nobody's."""
     return [None, *(str(name, "utf-8") for name in names[1:])]
-
-
-def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
-    """Write the last good build's features and candidates as an immutable folder; `current.json` names it.
-
-    Returns the folder, named by its content: publishing the same build again changes nothing.
-    Of older folders the newest two stay, for replicas that are just opening one.
-
-    Raises:
-        FeedError: no features have been built yet.
-    """
-    with lake.read() as con:
-        build = last_build(con)
-    with lake.read(build.lake_version) as con:
-        arrays = read_arrays(con, feed, build.sealed_until)
-        arrays |= read_candidates(con, feed, build.sealed_until, arrays)
-    with lake.read() as con:
-        arrays |= read_neighbours(con, arrays)
-    manifest = _manifest(feed, build.sealed_until, build.lake_version, arrays)
-    folder = settings.online / manifest["content_hash"]
-    if not folder.exists():
-        _write(folder, manifest, arrays)
-    _point_at(settings.online, folder, build.sealed_until + feed.feature_delay, build.sealed_until)
-    _prune(settings.online, folder)
-    return folder
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -315,68 +320,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def current_snapshot(settings: Settings) -> Path | None:
-    """The published folder that `current.json` names, if any."""
-    pointer = settings.online / "current.json"
-    return settings.online / json.loads(pointer.read_text())["snapshot"] if pointer.exists() else None
-
-
-def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) -> dict[str, Any]:
-    columns = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
-    names = feature_names(feed)
-    schema = schema_text(names, {name: array.dtype.str for name, array in arrays.items()})
-    manifest = {
-        "as_of": as_of.isoformat(),
-        "lake_version": lake_version,
-        "schema_hash": content_hash(schema, {}),
-        "content_hash": content_hash(content_text(as_of.isoformat(), schema), arrays),
-        "names": names,
-        "popularity": popularity_name(feed),
-        "popular_for": feed.objectives[0].event,
-        "attributes": feed.attributes.model_dump(mode="json"),
-        "columns": columns,
-    }
-    return {**manifest, SELF_TEST: self_test(OnlineSnapshot(manifest, arrays))}
-
-
-def schema_text(names: Sequence[str], dtypes: Mapping[str, str]) -> str:
-    """What a snapshot's arrays are, in one line: its hash is the schema's."""
-    return json.dumps([names, dtypes])
-
-
-def content_text(as_of: str, schema: str) -> str:
-    """What the content's hash covers besides the arrays."""
-    return f"{as_of} {schema}"
-
-
-def self_test(snapshot: OnlineSnapshot) -> list[list[float | None]]:
-    """A few feature rows of a new person, each value rounded; missing is None."""
-    matrix = snapshot.matrix([None], snapshot.first_posts(TESTED_POSTS), np.datetime64(snapshot.as_of), 1)
-    return [[None if np.isnan(cell) else round(float(cell), 3) for cell in row] for row in matrix]
-
-
-def _write(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> None:
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(draft / f"{name}.npy", array)
-    (draft / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    draft.rename(folder)
-
-
-def _point_at(online: Path, folder: Path, earliest: datetime, as_of: datetime) -> None:
-    pointer = online / "current.json"
-    if pointer.exists() and json.loads(pointer.read_text())["snapshot"] == folder.name:
-        return
-    active_at = max(earliest, datetime.now(UTC).replace(tzinfo=None))
-    facts = {"snapshot": folder.name, "as_of": as_of.isoformat(), "active_at": active_at.isoformat()}
-    write_atomically(pointer, json.dumps(facts))
-
-
-def _prune(online: Path, current: Path) -> None:
-    folders = sorted(
-        (path for path in online.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
-    )
-    for folder in folders[:-KEPT]:
-        if folder != current:
-            shutil.rmtree(folder)
+def map_arrays(folder: Path, manifest: Mapping[str, Any]) -> Arrays:
+    """A published folder's arrays, mapped: without what `np.memmap` does in Python at each look-up."""
+    return {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in manifest["columns"]}

@@ -6,6 +6,7 @@ are listed beside the rows. Which column takes what is measured when a table is 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,15 +56,20 @@ class Rate:
 
 
 class Columns:
-    """Where each column lies in a row's bits, and what its codes mean."""
+    """Where columns lie in a row's bits, and what their codes mean.
 
-    def __init__(self, described: npt.NDArray[Any]) -> None:
-        self.described = described
+    Args:
+        described: every column of the table.
+        places: which of them these are (k,), ascending, with all that their rates follow from.
+    """
+
+    def __init__(self, described: npt.NDArray[Any], places: Rows) -> None:
         widths = described["width"].astype(np.int64)
         order = np.argsort(widths != RAW, kind="stable")  # raw ones first: each begins with a byte
         begins = np.empty_like(widths)
         begins[order] = np.cumsum(widths[order]) - widths[order]
         self.row_bytes = max(1, -(-int(widths.sum()) // 8))
+        self.places, begins, widths, described = places, begins[places], widths[places], described[places]
         self._bytes = np.minimum(begins // 8, self.row_bytes - 1)
         self._shifts = (begins % 8).astype(np.uint32)
         self._masks = ((1 << widths) - 1).astype(np.uint32)
@@ -73,9 +79,20 @@ class Columns:
         self._has_raw = bool(self._is_raw.any())
         self._rates = np.flatnonzero(described["of"] >= 0)
         rates = described[self._rates]
-        self._sources = np.concatenate([rates["of"], rates["per"]]).astype(np.int64)
+        self._sources = np.searchsorted(places, np.concatenate([rates["of"], rates["per"]]))
         self._priors = np.concatenate([rates["added"], rates["prior"]])
         self._listed_rates = np.flatnonzero(rates["width"])
+
+    @classmethod
+    def every(cls, described: npt.NDArray[Any]) -> "Columns":
+        """All of a table's columns."""
+        return cls(described, np.arange(len(described)))
+
+    @classmethod
+    def for_reading(cls, described: npt.NDArray[Any], wanted: Rows) -> "Columns":
+        """Those at these places (m,), and what their rates follow from."""
+        rates = described[wanted][described["of"][wanted] >= 0]
+        return cls(described, np.unique(np.concatenate([wanted, rates["of"], rates["per"]])))
 
     def codes(self, bits: Bits) -> Codes:
         """The codes (n, k) in rows of bits, each with room `BEHIND` it."""
@@ -163,13 +180,22 @@ class Table:
     def __init__(self, parts: Arrays) -> None:
         self.keys: Keys = parts["keys"]
         self._bits: Bits = parts["bits"]
-        self._columns = Columns(parts["columns"])
+        self._described = parts["columns"]
         self._cells, self._exact = parts["cells"], parts["exact"]
+        self._columns = Columns.every(self._described)
+        self._wanted: Rows | None = None
 
     @property
     def width(self) -> int:
         """How many values a row has."""
-        return len(self._columns.described)
+        return len(self._described)
+
+    def only(self, places: Rows) -> "Table":
+        """This table with its columns at these places (m,) alone, in their order: `take` reads no others."""
+        narrow = copy(self)
+        narrow._columns = Columns.for_reading(self._described, places)
+        narrow._wanted = np.searchsorted(narrow._columns.places, places)
+        return narrow
 
     def rows(self, wanted: Keys) -> Rows:
         """The row of each key (n,), 0 where it is unknown."""
@@ -186,12 +212,12 @@ class Table:
         if len(self._cells):
             self._put_listed(values, rows, codes)
         self._columns.add_rates(values, codes)
-        return values
+        return values if self._wanted is None else values[:, self._wanted]
 
     def _put_listed(self, values: Floats, rows: Rows, codes: Codes) -> None:
         at = np.flatnonzero(codes == self._columns.escapes)
-        row, column = np.divmod(at, self.width)
-        places = np.searchsorted(self._cells, rows[row] * self.width + column)
+        row, column = np.divmod(at, codes.shape[1])
+        places = np.searchsorted(self._cells, rows[row] * self.width + self._columns.places[column])
         values.reshape(-1)[at] = self._exact[places]
 
 
@@ -210,7 +236,8 @@ def pack(chunks: Chunks, rates: Sequence[Rate]) -> Arrays:
             twice, so that one part at a time is in memory.
         rates: columns that may follow from others; one that mostly doesn't is stored.
     """
-    columns = Columns(_described(chunks, rates))
+    described = _described(chunks, rates)
+    columns = Columns.every(described)
     parts: dict[str, list[npt.NDArray[Any]]] = {"keys": [], "bits": [], "cells": [], "exact": []}
     rows = 0
     for keys, values in chunks():
@@ -221,7 +248,7 @@ def pack(chunks: Chunks, rates: Sequence[Rate]) -> Arrays:
         parts["cells"].append(listed + np.int64(rows * values.shape[1]))
         parts["exact"].append(values.reshape(-1)[listed])
         rows += len(keys)
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()} | {"columns": columns.described}
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()} | {"columns": described}
 
 
 def in_chunks(keys: Keys, values: Floats) -> Chunks:

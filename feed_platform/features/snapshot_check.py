@@ -5,15 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from feed_platform.features.online import (
-    SELF_TEST,
-    OnlineSnapshot,
-    content_text,
-    read_manifest,
-    schema_text,
-    self_test,
-)
+from feed_platform.features.online import OnlineSnapshot, map_arrays, read_manifest
 from feed_platform.features.packed import Arrays
+from feed_platform.features.publishing import SELF_TEST, content_text, schema_text, self_test
 from feed_platform.features.snapshot_arrays import content_hash
 from feed_platform.feed import FeedError
 
@@ -29,17 +23,13 @@ def open_checked(folder: Path) -> OnlineSnapshot:
     """
     try:
         manifest = read_manifest(folder)
-        arrays = {name: _array(folder, name) for name in manifest["columns"]}
+        arrays = map_arrays(folder, manifest)
         _check_content(folder, manifest, arrays)
         snapshot = OnlineSnapshot(manifest, arrays)
         _check_answers(manifest, snapshot)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise FeedError(f"snapshot {folder.name[:12]} can't be read ({error}): publish it again") from error
     return snapshot
-
-
-def _array(folder: Path, name: str) -> Any:
-    return np.load(folder / f"{name}.npy", mmap_mode="r")
 
 
 def _check_content(folder: Path, manifest: dict[str, Any], arrays: Arrays) -> None:

@@ -5,8 +5,9 @@ apart by request_id, by (request_id, post_id) and by event_id, so that reading b
 changes nothing either.
 """
 
+import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 
@@ -23,6 +24,7 @@ from feed_platform.lake.erased import suppression
 from feed_platform.settings import Settings
 
 SOURCE = "service"
+LOGGED_WITHIN = timedelta(seconds=1)
 
 # The first answer to a request counts, and only if no earlier import has one.
 NEW_REQUESTS = """
@@ -139,8 +141,9 @@ def import_logs(
     the propensity is dropped from the candidates and from impressions imported from then on.
     Records of people who were erased are passed over.
     """
-    # Feedback is read first: the requests that it speaks of were logged before it.
+    # Feedback is read first: the requests that it speaks of are on the disk a moment after their answers.
     events, feedback_tails = read_tails(con, settings, "feedback", decode_feedback)
+    _wait_for_requests(max((event.record.received_at for event in events), default=None))
     answers, request_tails = read_tails(con, settings, "requests", decode_request)
     changes, upsert_tails = read_tails(con, settings, "upserts", decode_upsert)
     tails = feedback_tails + request_tails + upsert_tails
@@ -170,6 +173,13 @@ def import_logs(
         newest=received[-1] if received else None,
         upserts=upserts,
     )
+
+
+def _wait_for_requests(newest: datetime | None) -> None:
+    """Return when what was answered before the newest feedback is logged."""
+    if newest is not None:
+        rest = newest + LOGGED_WITHIN - datetime.now(UTC).replace(tzinfo=None)
+        time.sleep(min(max(rest, timedelta(0)), LOGGED_WITHIN).total_seconds())
 
 
 def _import_requests(con: duckdb.DuckDBPyConnection, feed: Feed) -> int:

@@ -97,7 +97,8 @@ class Bundle:
 
     def score(self, probabilities: Mapping[str, Vector]) -> Vector:
         """The ranking score: the objectives' probabilities, weighted and summed, shape (n,)."""
-        return np.sum([head.weight * probabilities[head.event] for head in self.heads], axis=0)
+        first, *others = (head.weight * probabilities[head.event] for head in self.heads)
+        return sum(others, first)
 
     def self_test(self) -> None:
         """Recompute the recorded answers.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +67,11 @@ class Isotonic:
 
     def apply(self, raw: Vector) -> Vector:
         """Interpolate between the knots."""
-        return _inside(np.interp(raw, self.raw, self.calibrated))
+        return _inside(np.interp(raw, *self._knots))
+
+    @cached_property
+    def _knots(self) -> tuple[Vector, Vector]:
+        return np.array(self.raw), np.array(self.calibrated)
 
     def as_json(self) -> dict[str, Any]:
         """The knots."""

@@ -1,5 +1,6 @@
 """What rankings and feeds have in common: counted, logged, timed."""
 
+import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
 
@@ -14,12 +15,11 @@ _ENCODER = msgspec.json.Encoder()
 
 
 async def rank_and_log(backend: Backend, ranked: Awaitable[Ranking], stages: Stages) -> Ranking:
-    """Await a ranking; count its tier and log it."""
+    """Await a ranking; count its tier, and log it when the answer is on its way."""
     ranking = await ranked
     stages.end("rank")
     backend.metrics.served.labels(ranking.scored.served_by).inc()
-    backend.log(ranking)
-    stages.end("log")
+    asyncio.get_running_loop().call_soon(backend.log, ranking)
     return ranking
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
@@ -31,6 +32,7 @@ from feed_platform.serving.together import Together
 from feed_platform.serving.tokens import Keyring
 from feed_platform.serving.upsert_routes import UpsertRoutes
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 PAGES = frozenset({"/", "/docs", "/report", "/openapi.json"})
 
 _RANK = msgspec.json.Decoder(RankRequest)
@@ -40,7 +42,8 @@ _FEEDBACK = msgspec.json.Decoder(FeedbackEnvelope)
 
 def build_app(backend: Backend) -> FastAPI:
     """The app of a replica."""
-    app = FastAPI(title=f"{backend.feed.name}: ranking", version="1", docs_url=None, redoc_url=None)
+    title = f"{backend.feed.name}: ranking"
+    app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY)
     together = Together(
         backend.store, backend.count_tier_failure, backend.feed.serving, backend.refuse_if_late
     )
@@ -119,8 +122,9 @@ class Routes:
             np.array(shown, dtype="datetime64[us]"),
             np.array([row.position for row in rows]),
             [row.context for row in rows],
+            loaded.champion.wanted,
         )
-        columns = loaded.champion.probabilities(matrix)
+        columns = loaded.champion.bundle.probabilities(matrix)
         predictions = zip(*(column.tolist() for column in columns.values()), strict=True)
         named = [dict(zip(columns, row, strict=True)) for row in predictions]
         return as_json(PredictResponse(loaded.champion.version, named))

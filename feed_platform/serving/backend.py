@@ -1,6 +1,7 @@
 """What one replica process holds: model and features, logs, counters."""
 
 import asyncio
+import logging
 import os
 import queue
 from collections.abc import Iterable
@@ -32,11 +33,13 @@ from feed_platform.serving.store import Store
 from feed_platform.settings import Settings
 
 REQUESTS_WAITING, FEEDBACK_WAITING = 64 * 1024**2, 64 * 1024**2  # bytes
+REQUESTS_PATIENCE = 0.1  # seconds: an fsync for each answer would cost as much as the answer
 KNOWN_EVENTS = 100_000
 DURABLE_SECONDS = 5.0
 RETRY = {"Retry-After": "1"}
 
 _ENCODER = msgspec.json.Encoder()
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -63,7 +66,8 @@ class Backend:
         store = Store(settings, lambda part: metrics.load_errors.labels(part).inc())
         store.refresh()
         store.watch()
-        requests = Journal(settings.logs / "requests", replica, REQUESTS_WAITING, metrics.dropped.inc)
+        lost = metrics.dropped.inc
+        requests = Journal(settings.logs / "requests", replica, REQUESTS_WAITING, lost, REQUESTS_PATIENCE)
         feedback = Journal(settings.logs / "feedback", replica, FEEDBACK_WAITING)
         pace = Pace(settings.deadline_ms / 1_000, lambda tier: metrics.tier_skips.labels(tier).inc())
         snapshot = store.loaded.snapshot
@@ -107,15 +111,16 @@ class Backend:
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests wait", headers=RETRY)
 
     def log(self, ranking: Ranking) -> None:
-        """Log an answer, best effort: encoded and written by the journal's thread."""
+        """Log an answer, best effort."""
         if ranking.is_look:
             return
         received_at = records.now()
-        full = self.sampling.takes(ranking.request_id, received_at)
-        taken = self.requests.offer(
-            lambda: _ENCODER.encode(records.request_record(ranking, received_at, with_vectors=full)),
-            records.size_of(ranking),
-        )
+        full = self.sampling.takes(ranking.asked.request_id, received_at)
+        try:
+            taken = self.requests.offer(_ENCODER.encode(records.request_record(ranking, received_at, full)))
+        except Exception as error:  # the answer is given, whatever a client's context holds
+            log.warning("a record can't be logged: %s", error)
+            taken = False
         if not taken:
             self.metrics.dropped.inc()
 

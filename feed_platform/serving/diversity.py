@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from feed_platform.features.blocks import Found
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import FeedSettings
 from feed_platform.serving.drawing import Cap
@@ -12,16 +13,16 @@ from feed_platform.serving.drawing import Cap
 UNKNOWN = -1
 
 
-def caps_of(config: FeedSettings, limit: int, post_ids: Sequence[str], snapshot: OnlineSnapshot) -> list[Cap]:
+def caps_of(config: FeedSettings, limit: int, posts: Found, snapshot: OnlineSnapshot) -> list[Cap]:
     """How many of an answer's items one author and one topic may have.
 
     Authors and topics that aren't known count for none.
     """
-    authors = snapshot.authors(post_ids).astype(object)
+    authors = snapshot.authors(posts).astype(object)
     authors[authors == 0] = None
     return [
         _cap(_kinds(authors.tolist()), config.author_share, limit),
-        _cap(_kinds(snapshot.topics(post_ids)), config.topic_share, limit),
+        _cap(_kinds(snapshot.topics(posts)), config.topic_share, limit),
     ]
 
 

@@ -6,11 +6,12 @@ add up to the margin, the log-odds before calibration.
 
 from collections.abc import Sequence
 
+from feed_platform.features.blocks import Floats
 from feed_platform.learning.scorers import contributions
 from feed_platform.serving.drawing import Vector
 from feed_platform.serving.reasons import Theme, themes
 from feed_platform.serving.schemas import Contribution, Explanation
-from feed_platform.serving.store import Floats, Model
+from feed_platform.serving.store import Model
 
 EXPLAINED = 20
 REASONS = 8
@@ -21,20 +22,19 @@ def explain(model: Model, matrix: Floats) -> list[dict[str, Explanation]]:
     """Each row's explanation of each objective.
 
     Args:
-        matrix: the snapshot's feature rows (n, features).
+        matrix: the model's feature rows (n, features).
     """
     rows: list[dict[str, Explanation]] = [{} for _ in matrix]
-    own = model.own(matrix)
     for head in model.bundle.heads:
-        found = contributions(head.scorer, own)
-        for row, parts, values in zip(rows, found if found is not None else (), own, strict=False):
+        found = contributions(head.scorer, matrix)
+        for row, parts, values in zip(rows, found if found is not None else (), matrix, strict=False):
             row[head.event] = _explanation(model.bundle.features, parts, values)
     return rows
 
 
 def compare(model: Model, pair: Floats) -> dict[str, Explanation]:
     """What speaks for the first of two rows (2, features), against the second: their difference."""
-    found = {head.event: contributions(head.scorer, model.own(pair)) for head in model.bundle.heads}
+    found = {head.event: contributions(head.scorer, pair) for head in model.bundle.heads}
     return {
         event: _explanation(model.bundle.features, parts[0] - parts[1])
         for event, parts in found.items()

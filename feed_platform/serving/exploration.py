@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from feed_platform.features.blocks import Found
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import Exploration
 from feed_platform.serving.drawing import Vector, exposure_boost, hashes, uniform
@@ -46,7 +47,7 @@ def logits(
     scores: Vector,
     temperature: float,
     config: Exploration,
-    post_ids: list[str],
+    posts: Found,
     snapshot: OnlineSnapshot,
     at: datetime,
 ) -> Vector:
@@ -54,5 +55,5 @@ def logits(
     scaled = scores / temperature
     if not config.new_post_share:
         return scaled
-    hours = (np.datetime64(at) - snapshot.created_at(post_ids)) / np.timedelta64(1, "h")
+    hours = (np.datetime64(at) - snapshot.created_at(posts)) / np.timedelta64(1, "h")
     return scaled + exposure_boost(scaled, hours < config.new_post_hours, config.new_post_share)

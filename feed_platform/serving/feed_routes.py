@@ -97,12 +97,12 @@ def feed_response(ranking: Ranking, found: dict[str, list[Source]]) -> FeedRespo
     """The HTTP answer: a ranking's, and what is known of its posts."""
     ranked, snapshot = ranking.response(), ranking.snapshot
     assert snapshot is not None
-    ids = [item.post_id for item in ranked.items]
+    posts = snapshot.find([item.post_id for item in ranked.items])
     facts = zip(
         ranked.items,
-        snapshot.topics(ids),
-        snapshot.author_ids(ids),
-        snapshot.created_at(ids).tolist(),
+        snapshot.topics(posts),
+        snapshot.author_ids(posts),
+        snapshot.created_at(posts).tolist(),
         strict=True,
     )
     items = [

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
+from feed_platform.features.blocks import Found
 from feed_platform.features.keys import keys
 from feed_platform.features.on_demand import category_code
 from feed_platform.features.online import OnlineSnapshot
@@ -25,12 +26,12 @@ def faults(request: RankRequest, attributes: Attributes, moderation: Moderation)
 
 
 def exclude(
-    post_ids: list[str],
+    posts: Found,
     filters: Filters,
     moderation: Moderation,
     snapshot: OnlineSnapshot | None,
     at: datetime,
-) -> tuple[list[str], list[Excluded]]:
+) -> tuple[Found, list[Excluded]]:
     """Split candidates into those that may be shown and the others, each with its first reason.
 
     Args:
@@ -38,47 +39,46 @@ def exclude(
             nothing is: it meets no condition that wants something and breaks none that forbids.
         at: the moment of the request (UTC, naive).
     """
-    reasons: list[Reason | None] = [None] * len(post_ids)
-    for reason, masked in _masks(post_ids, filters, moderation, snapshot, at):
+    reasons: dict[int, Reason] = {}
+    for reason, masked in _masks(posts, filters, moderation, snapshot, at):
         for place in np.flatnonzero(masked).tolist():
-            reasons[place] = reasons[place] or reason
-    if not any(reasons):
-        return post_ids, []
-    pairs = list(zip(post_ids, reasons, strict=True))
-    kept = [post_id for post_id, reason in pairs if reason is None]
-    return kept, [Excluded(post_id, reason) for post_id, reason in pairs if reason is not None]
+            reasons.setdefault(place, reason)
+    if not reasons:
+        return posts, []
+    kept = np.delete(np.arange(len(posts)), list(reasons))
+    return posts.at(kept), [Excluded(posts.ids[place], reasons[place]) for place in sorted(reasons)]
 
 
 def _masks(
-    post_ids: list[str],
+    posts: Found,
     filters: Filters,
     moderation: Moderation,
     snapshot: OnlineSnapshot | None,
     at: datetime,
 ) -> Iterator[tuple[Reason, Mask]]:
     if snapshot is not None:
-        yield "removed", snapshot.removed(post_ids, at)
+        yield "removed", snapshot.removed(posts, at)
         flags = (*moderation.hide, *filters.flags)
         if moderation.attribute and flags:
-            yield "moderated", _has_one(snapshot.attribute(moderation.attribute, post_ids), flags)
+            yield "moderated", _has_one(snapshot.attribute(moderation.attribute, posts), flags)
     if filters.posts:
         blocked = set(filters.posts)
-        yield "blocked_post", np.array([post_id in blocked for post_id in post_ids])
+        yield "blocked_post", np.array([post_id in blocked for post_id in posts.ids])
     if filters.authors and snapshot is not None:
-        yield "blocked_author", np.isin(snapshot.authors(post_ids), keys(filters.authors))
+        yield "blocked_author", np.isin(snapshot.authors(posts), keys(filters.authors))
     if filters.topics and snapshot is not None:
         unwanted = set(filters.topics)
-        yield "blocked_topic", np.array([topic in unwanted for topic in snapshot.topics(post_ids)])
+        yield "blocked_topic", np.array([topic in unwanted for topic in snapshot.topics(posts)])
     for condition in filters.attributes:
         if snapshot is None:
-            yield "attribute", np.full(len(post_ids), _wants(condition))
+            yield "attribute", np.full(len(posts), _wants(condition))
         else:
-            yield "attribute", _breaks(condition, snapshot, post_ids)
+            yield "attribute", _breaks(condition, snapshot, posts)
 
 
-def _breaks(condition: Condition, snapshot: OnlineSnapshot, post_ids: Sequence[str]) -> Mask:
-    values = snapshot.attribute(condition.attribute, post_ids)
-    broken = np.zeros(len(post_ids), dtype=bool)
+def _breaks(condition: Condition, snapshot: OnlineSnapshot, posts: Found) -> Mask:
+    values = snapshot.attribute(condition.attribute, posts)
+    broken = np.zeros(len(posts), dtype=bool)
     if condition.any_of:
         broken |= ~_has_one(values, condition.any_of)
     if condition.none_of:

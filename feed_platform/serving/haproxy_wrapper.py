@@ -1,7 +1,9 @@
 """Stands in for HAProxy's binary: closes what Ray's template leaves open, then becomes HAProxy.
 
 Ray writes `bind *:` and `bind :` for the statistics and Prometheus frontends, without
-authentication, and an admin socket that everyone may write. Run by path, without the package:
+authentication, and an admin socket that everyone may write. It also has each request watched for a
+client that goes away, which costs more than an answer that nobody waits for; a header says not to.
+Run by path, without the package:
 `haproxy_wrapper.py BINARY HTTP_PORT PUBLIC_HOST ARGUMENTS...`; ARGUMENTS are HAProxy's own.
 """
 
@@ -10,6 +12,8 @@ import re
 import sys
 from pathlib import Path
 
+UNWATCHED = "http-request set-header x-request-disconnect-disabled ?1"
+
 
 def closed(config: str, http_port: int, public_host: str) -> str:
     """HAProxy's configuration with every listener on loopback, but the API's on `public_host`.
@@ -17,13 +21,14 @@ def closed(config: str, http_port: int, public_host: str) -> str:
     Example:
         >>> closed("bind *:8010", 8000, "127.0.0.1")
         'bind 127.0.0.1:8010'
-        >>> closed("bind 127.0.0.1:8000", 8000, "0.0.0.0")
-        'bind 0.0.0.0:8000'
-        >>> closed("bind 127.0.0.1:8000", 8000, "10.0.0.7")
-        'bind 127.0.0.1:8000,10.0.0.7:8000'
+        >>> print(closed("    bind 127.0.0.1:8000", 8000, "10.0.0.7"))
+            bind 127.0.0.1:8000,10.0.0.7:8000
+            http-request set-header x-request-disconnect-disabled ?1
     """
     on_loopback = re.sub(r"\bbind \*?:(\d+)", r"bind 127.0.0.1:\1", config).replace("mode 666", "mode 600")
-    return on_loopback.replace(f"bind 127.0.0.1:{http_port}", f"bind {_addresses(http_port, public_host)}")
+    return on_loopback.replace(
+        f"bind 127.0.0.1:{http_port}", f"bind {_addresses(http_port, public_host)}\n    {UNWATCHED}"
+    )
 
 
 def _addresses(port: int, host: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -16,17 +17,20 @@ GROUP_BYTES = 4 * 1024**2
 IDLE_SECONDS = 60.0
 CLOSE_SECONDS = 5.0
 
-Encode = Callable[[], bytes]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """Records that are written together, and the memory they take while they wait, in bytes."""
+    """Records that are written together."""
 
-    encoders: Sequence[Encode]
-    size: int
+    payloads: Sequence[bytes]
     done: "Future[None]" = field(default_factory=Future)
+
+    @property
+    def size(self) -> int:
+        """The memory that they take while they wait, in bytes."""
+        return sum(map(len, self.payloads))
 
 
 class Journal:
@@ -37,11 +41,18 @@ class Journal:
         writer_id: unique to this process.
         capacity: memory that entries which wait may take, in bytes; what goes beyond is refused.
         on_lost: told how many records without an acknowledgement were lost to a failing disk.
+        patience: seconds that a record waits for others to share its fsync.
     """
 
     def __init__(
-        self, folder: Path, writer_id: str, capacity: int, on_lost: Callable[[int], None] = lambda count: None
+        self,
+        folder: Path,
+        writer_id: str,
+        capacity: int,
+        on_lost: Callable[[int], None] = lambda count: None,
+        patience: float = 0.0,
     ) -> None:
+        self._patience = patience
         self._writer, self._on_lost, self._capacity = SegmentWriter(folder, writer_id), on_lost, capacity
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -49,14 +60,10 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name=f"journal-{folder.name}", daemon=True)
         self._thread.start()
 
-    def offer(self, encode: Encode, size: int) -> bool:
-        """Log a record, best effort: it is encoded later, by the writer; whether there was room.
-
-        Args:
-            size: memory that is held until then, in bytes.
-        """
+    def offer(self, payload: bytes) -> bool:
+        """Log a record, best effort; whether there was room."""
         with suppress(queue.Full):
-            done = self._put(_Entry([encode], size))
+            done = self._put(_Entry([payload]))
             done.add_done_callback(lambda done: self._on_lost(1) if done.exception() else None)
             return True
         return False
@@ -69,8 +76,7 @@ class Journal:
         Raises:
             queue.Full: too much waits already.
         """
-        encoders = [lambda payload=payload: payload for payload in payloads]
-        return self._put(_Entry(encoders, sum(map(len, payloads))))
+        return self._put(_Entry(payloads))
 
     @property
     def waiting(self) -> int:
@@ -109,7 +115,7 @@ class Journal:
             self._writer.close()
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for an entry, then take those that came meanwhile; whether more may come."""
+        """Wait for an entry and its company, then take those that came meanwhile; whether more may come."""
         group: list[_Entry] = []
         size = 0
         with suppress(queue.Empty):
@@ -117,6 +123,8 @@ class Journal:
                 entry = self._entries.get(block=not group, timeout=IDLE_SECONDS)
                 if entry is None:
                     return group, False
+                if not group:
+                    time.sleep(self._patience)
                 group.append(entry)
                 size += entry.size
         return group, True
@@ -136,10 +144,9 @@ class Journal:
     def _append(self, entry: _Entry) -> Exception | None:
         """Hand an entry's records to the writer, all or none; what kept it from that."""
         try:
-            payloads = [encode() for encode in entry.encoders]
-            for payload in payloads:
+            for payload in entry.payloads:
                 self._writer.append(payload)
-        except Exception as error:  # one record that can't be written is no reason to lose others
+        except ValueError as error:  # one record that can't be written is no reason to lose others
             log.warning("a record can't be logged: %s", error)
             return error
         return None

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
-STAGES = ("parse", "rank", "log", "answer")
+STAGES = ("parse", "rank", "answer")
 
 
 class Metrics:

@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from feed_platform.features.blocks import Floats, Found, Wanted, unknown
 from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import FeedSettings, Serving
 from feed_platform.serving.deadline import Due
 from feed_platform.serving.diversity import caps_of
-from feed_platform.serving.drawing import Cap, Drawn, Rules, draw, hashes
+from feed_platform.serving.drawing import Cap, Drawn, Places, Rules, draw, hashes
 from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
@@ -28,7 +29,7 @@ from feed_platform.serving.schemas import (
     RankResponse,
     Tier,
 )
-from feed_platform.serving.store import Floats, Loaded, Model
+from feed_platform.serving.store import Loaded, Model
 
 REFERENCE_POSITION = 1
 BY_MODEL: tuple[Tier, ...] = ("champion", "previous", "challenger")
@@ -46,7 +47,7 @@ class Asked:
     request: RankRequest
     request_id: str
     at: datetime
-    post_ids: list[str]
+    posts: Found
     excluded: list[Excluded]
     caps: Sequence[Cap] = ()
 
@@ -62,21 +63,22 @@ class Asked:
     ) -> "Asked":
         """A request after its filters; `caps` says how much of it one author and one topic may have."""
         candidates = list(dict.fromkeys(request.candidate_ids))
-        post_ids, excluded = exclude(candidates, request.filters, serving.moderation, snapshot, at)
-        rules = caps_of(caps, request.limit or len(post_ids), post_ids, snapshot) if caps and snapshot else []
-        return cls(request, request_id, at, post_ids, excluded, rules)
+        found = snapshot.find(candidates) if snapshot else unknown(candidates)
+        posts, excluded = exclude(found, request.filters, serving.moderation, snapshot, at)
+        rules = caps_of(caps, request.limit or len(posts), posts, snapshot) if caps and snapshot else []
+        return cls(request, request_id, at, posts, excluded, rules)
 
-    def matrix(self, snapshot: OnlineSnapshot) -> Floats:
-        """The candidates' feature rows (n, features), as if each stood first."""
-        user, at = self.request.user_id, np.datetime64(self.at)
-        return snapshot.matrix([user], self.post_ids, at, REFERENCE_POSITION, self.request.context)
+    def matrix(self, snapshot: OnlineSnapshot, wanted: Wanted | None = None) -> Floats:
+        """The candidates' feature rows (n, k), as if each stood first: all, or those wanted."""
+        user, at, context = keys([self.request.user_id]), np.datetime64(self.at), self.request.context
+        return snapshot.rows(user, self.posts, at, REFERENCE_POSITION, context, wanted)
 
 
 @dataclass(frozen=True)
 class Scored:
     """The candidates' scores (n,), which tier gave them, and what it knows of them.
 
-    `matrix` holds the feature rows (n, features) where a model scored them.
+    `matrix` holds the model's feature rows (n, features) where one scored them.
     """
 
     served_by: Tier
@@ -89,64 +91,71 @@ class Scored:
 
 @dataclass(frozen=True)
 class Ranking:
-    """One answer with what its log record needs; `drawn` speaks of places in `post_ids`."""
+    """One answer with what its log record needs; `drawn` speaks of places among the posts asked about."""
 
-    request_id: str
-    at: datetime
-    request: RankRequest
+    asked: Asked
     snapshot: OnlineSnapshot | None
-    post_ids: list[str]
     scored: Scored
     drawn: Drawn
-    excluded: list[Excluded]
     arm: Arm
     policy: Policy
 
     @property
     def is_look(self) -> bool:
         """Whether nobody is served by it: it leaves no record."""
-        return self.request.surface == PROBE or self.request.model == "challenger"
+        return self.asked.request.surface == PROBE or self.asked.request.model == "challenger"
 
     @property
     def limit(self) -> int:
         """How many items the answer holds."""
         ranked = len(self.drawn.order)
-        return min(self.request.limit or ranked, ranked)
+        return min(self.asked.request.limit or ranked, ranked)
+
+    @property
+    def vectors(self) -> Floats | None:
+        """All that the snapshot says of the candidates (n, features) where a model scored them."""
+        if self.snapshot is None or self.scored.matrix is None:
+            return None
+        return self.asked.matrix(self.snapshot)
 
     def response(self) -> RankResponse:
         """The HTTP answer."""
         as_of = self.snapshot.as_of.replace(tzinfo=UTC) if self.snapshot else None
         scored = self.scored
         return RankResponse(
-            self.request_id,
+            self.asked.request_id,
             scored.model_version,
             as_of,
             scored.served_by,
             self._items(),
-            self.excluded,
+            self.asked.excluded,
             self._comparison(),
         )
 
     def _items(self) -> list[RankedItem]:
         shown = self.drawn.order[: self.limit]
-        names = list(self.scored.probabilities)
-        columns = [self.scored.probabilities[name][shown].tolist() for name in names]
-        rows = zip(*columns, strict=True) if columns else iter([()] * len(shown))
-        items = [  # `map` over columns: hundreds of items an answer, none of them a turn of Python
+        items = [  # `map` over columns: hundreds of items an answer
             *map(
                 RankedItem,
-                map(self.post_ids.__getitem__, shown.tolist()),
+                map(self.asked.posts.ids.__getitem__, shown.tolist()),
                 count(1),
                 self.scored.scores[shown].tolist(),
                 self.drawn.propensity[: self.limit].tolist(),
-                map(dict, map(zip, repeat(names), rows)),
+                self._probabilities(shown),
             )
         ]
-        return (
-            [*map(_explained, items, self._explanations()), *items[EXPLAINED:]]
-            if self.request.explain
-            else items
-        )
+        if self.asked.request.explain:
+            return [*map(_explained, items, self._explanations()), *items[EXPLAINED:]]
+        return items
+
+    def _probabilities(self, shown: Places) -> list[dict[str, float]]:
+        """By objective, of each item."""
+        columns = {name: column[shown].tolist() for name, column in self.scored.probabilities.items()}
+        if len(columns) == 1:
+            ((name, column),) = columns.items()
+            return [{name: value} for value in column]
+        rows = zip(*columns.values(), strict=True) if columns else repeat((), len(shown))
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def _explanations(self) -> Sequence[dict[str, Explanation] | None]:
         shown = self.drawn.order[: min(self.limit, EXPLAINED)]
@@ -157,10 +166,10 @@ class Ranking:
 
     def _comparison(self) -> dict[str, Explanation] | None:
         """None too where one of the two may not be shown."""
-        scored, pair = self.scored, self.request.compare
-        if pair is None or scored.model is None or scored.matrix is None or not {*pair} <= {*self.post_ids}:
+        scored, pair, post_ids = self.scored, self.asked.request.compare, self.asked.posts.ids
+        if pair is None or scored.model is None or scored.matrix is None or not {*pair} <= {*post_ids}:
             return None
-        return compare(scored.model, scored.matrix[[self.post_ids.index(post_id) for post_id in pair]])
+        return compare(scored.model, scored.matrix[[post_ids.index(post_id) for post_id in pair]])
 
 
 def _explained(item: RankedItem, explanation: dict[str, Explanation] | None) -> RankedItem:
@@ -204,18 +213,18 @@ def rank_together(
 
 def arrange(asked: Asked, scored: Scored, snapshot: OnlineSnapshot | None, serving: Serving) -> Ranking:
     """Put scored candidates in order: pinned places, then chance where the request explores."""
-    request, request_id, at, post_ids = asked.request, asked.request_id, asked.at, asked.post_ids
+    request, request_id, posts = asked.request, asked.request_id, asked.posts
     arm = arm_of(request, request_id, serving.exploration)
-    pins = _pins(request, post_ids)
+    pins = _pins(request, posts.ids)
     chances = None
     if arm.temperature is not None and scored.served_by in BY_MODEL and snapshot is not None:
-        chances = logits(scored.scores, arm.temperature, serving.exploration, post_ids, snapshot, at)
-    drawn = draw(scored.scores, hashes(request_id, keys(post_ids)), chances, Rules(pins, asked.caps))
+        chances = logits(scored.scores, arm.temperature, serving.exploration, posts, snapshot, asked.at)
+    drawn = draw(scored.scores, hashes(request_id, posts.keys), chances, Rules(pins, asked.caps))
     policy: Policy = "pinned" if pins else "greedy" if chances is None else "plackett_luce"
-    return Ranking(request_id, at, request, snapshot, post_ids, scored, drawn, asked.excluded, arm, policy)
+    return Ranking(asked, snapshot, scored, drawn, arm, policy)
 
 
-def _pins(request: RankRequest, post_ids: list[str]) -> dict[int, int]:
+def _pins(request: RankRequest, post_ids: Sequence[str]) -> dict[int, int]:
     """Which of the candidates left stands at a position."""
     if not request.pinned:
         return {}
@@ -240,7 +249,7 @@ def _score(
         except Exception:
             log.exception("the %s tier failed", tier)
             on_failure(tier)
-    return Scored("recency", np.zeros(len(asked.post_ids)), {})
+    return Scored("recency", np.zeros(len(asked.posts)), {})
 
 
 def _tiers(loaded: Loaded, asked: Asked) -> Iterator[tuple[Tier, Callable[[], Scored]]]:
@@ -251,14 +260,14 @@ def _tiers(loaded: Loaded, asked: Asked) -> Iterator[tuple[Tier, Callable[[], Sc
     for tier, model in models:
         if model is not None:
             yield tier, lambda t=tier, m=model: by_model(t, m, snapshot, asked)  # type: ignore[misc]
-    yield "popularity", lambda: _by_popularity(snapshot, asked.post_ids)
-    yield "recency", lambda: _by_recency(snapshot, asked.post_ids, asked.at)
+    yield "popularity", lambda: _by_popularity(snapshot, asked.posts)
+    yield "recency", lambda: _by_recency(snapshot, asked.posts, asked.at)
 
 
 def by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -> Scored:
     """The candidates' scores by one model."""
-    matrix = asked.matrix(snapshot)
-    return _scored(tier, model, matrix, model.probabilities(matrix))
+    matrix = asked.matrix(snapshot, model.wanted)
+    return _scored(tier, model, matrix, model.bundle.probabilities(matrix))
 
 
 def _by_champion(loaded: Loaded, asked: Sequence[tuple[Asked, Due]]) -> list[Scored] | None:
@@ -268,7 +277,7 @@ def _by_champion(loaded: Loaded, asked: Sequence[tuple[Asked, Due]]) -> list[Sco
         return None
     began = due.now()
     try:
-        scored = _at_once(model, [one.matrix(snapshot) for one, _ in asked])
+        scored = _at_once(model, [one.matrix(snapshot, model.wanted) for one, _ in asked])
     except Exception:
         log.exception("the champion failed for %d requests together", len(asked))
         return None
@@ -281,7 +290,7 @@ def _at(due: Due) -> float:
 
 
 def _at_once(model: Model, matrices: list[Floats]) -> list[Scored]:
-    together = model.probabilities(np.concatenate(matrices))
+    together = model.bundle.probabilities(np.concatenate(matrices))
     ends = np.cumsum([len(matrix) for matrix in matrices])[:-1]
     columns = {event: np.split(column, ends) for event, column in together.items()}
     return [
@@ -296,12 +305,12 @@ def _scored(tier: Tier, model: Model, matrix: Floats, probabilities: dict[str, V
     return Scored(tier, scores, rounded, model.version, matrix, model)
 
 
-def _by_popularity(snapshot: OnlineSnapshot, post_ids: list[str]) -> Scored:
-    rate = snapshot.popularity(post_ids).astype(np.float64)
+def _by_popularity(snapshot: OnlineSnapshot, posts: Found) -> Scored:
+    rate = snapshot.popularity(posts).astype(np.float64)
     return Scored("popularity", rate, {snapshot.popular_for: rate})
 
 
-def _by_recency(snapshot: OnlineSnapshot, post_ids: list[str], at: datetime) -> Scored:
+def _by_recency(snapshot: OnlineSnapshot, posts: Found, at: datetime) -> Scored:
     """1 for a post of this moment, 1/2 for one an hour old; 0 where the age is unknown."""
-    hours = (np.datetime64(at) - snapshot.created_at(post_ids)) / np.timedelta64(1, "h")
+    hours = (np.datetime64(at) - snapshot.created_at(posts)) / np.timedelta64(1, "h")
     return Scored("recency", np.nan_to_num(1 / (1 + np.maximum(hours, 0)), nan=0.0), {})

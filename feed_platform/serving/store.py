@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from feed_platform.features.blocks import Wanted
 from feed_platform.features.changes import Change
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.features.snapshot_check import open_checked
 from feed_platform.feed import FeedError
 from feed_platform.learning.bundle import Bundle
 from feed_platform.serving import pointer
+from feed_platform.serving.pointer import Deployed
 from feed_platform.serving.upserts import Changes
 from feed_platform.settings import Settings
 
@@ -25,20 +26,19 @@ WATCH_SECONDS = 0.2
 RETRY_SECONDS, MOST_RETRY_SECONDS = 5.0, 300.0
 PROVED_POSTS = 50
 
-Floats = npt.NDArray[np.float32]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle in service; `columns` picks its features from the snapshot's, `None` where all are."""
+    """A bundle in service; `wanted` reads its features from the snapshot that it is fitted to."""
 
     version: str
     bundle: Bundle
-    columns: npt.NDArray[np.intp] | None = None
+    wanted: Wanted | None = None
 
     def fitted_to(self, snapshot: OnlineSnapshot) -> "Model":
-        """This model on a snapshot's columns.
+        """This model on a snapshot.
 
         Raises:
             FeedError: the snapshot lacks one of the model's features.
@@ -46,18 +46,7 @@ class Model:
         missing = sorted(set(self.bundle.features) - set(snapshot.names))
         if missing:
             raise FeedError(f"snapshot {snapshot.hash[:12]} lacks the model's feature {missing[0]}")
-        if self.bundle.features == snapshot.names:
-            return replace(self, columns=None)
-        places = {name: place for place, name in enumerate(snapshot.names)}
-        return replace(self, columns=np.array([places[name] for name in self.bundle.features]))
-
-    def probabilities(self, matrix: Floats) -> dict[str, npt.NDArray[np.float64]]:
-        """Calibrated probabilities of each objective for the snapshot's feature rows."""
-        return self.bundle.probabilities(self.own(matrix))
-
-    def own(self, matrix: Floats) -> Floats:
-        """The model's features of the snapshot's feature rows."""
-        return matrix if self.columns is None else np.ascontiguousarray(matrix[:, self.columns])
+        return replace(self, wanted=snapshot.wanted(self.bundle.features))
 
 
 @dataclass(frozen=True)
@@ -184,11 +173,10 @@ class Store:
         with self._lock:
             self.errors = {part: why for part, why in self.errors.items() if part not in ("model", "pair")}
             self.attempted = named.bundle
-        bundle = Bundle.load(self._models / named.bundle)
-        bundle.self_test()
+        model = self._proved(named)
         if _text(self._pointers["model"]) != text:
             return False
-        self._model = Model(named.version, bundle)
+        self._model = model
         self._mend("model")
         return True
 
@@ -196,12 +184,14 @@ class Store:
         if not text:
             self._challenger = None
         else:
-            named = pointer.parse_challenger(text)
-            bundle = Bundle.load(self._models / named.bundle)
-            bundle.self_test()
-            self._challenger = Model(named.version, bundle)
+            self._challenger = self._proved(pointer.parse_challenger(text))
         self._mend("challenger")
         return True
+
+    def _proved(self, named: Deployed) -> Model:
+        bundle = Bundle.load(self._models / named.bundle)
+        bundle.self_test()
+        return Model(named.version, bundle)
 
     def _load_snapshot(self, text: str) -> bool:
         """False until the snapshot's time has come, or where the pointer moved on meanwhile."""
@@ -277,8 +267,9 @@ def prove(loaded: Loaded) -> None:
     if champion is None or snapshot is None:
         return
     posts = snapshot.first_posts(PROVED_POSTS) or ["unknown"]
-    matrix = snapshot.matrix([None], posts, np.datetime64(snapshot.as_of), 1)
-    scores = champion.bundle.score(champion.probabilities(matrix))
+    at = np.datetime64(snapshot.as_of)
+    matrix = snapshot.matrix([None], posts, at, 1, wanted=champion.wanted)
+    scores = champion.bundle.score(champion.bundle.probabilities(matrix))
     if not np.isfinite(scores).all():
         raise FeedError(f"version {champion.version} gives scores that are not finite")
 

@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Feed, Outage, SimulatorSource
 from feed_platform.interactions.ingest import ingest
 from feed_platform.interactions.simulator import SIMULATOR_ATTRIBUTES, nights

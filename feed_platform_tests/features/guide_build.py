@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
-from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Feed, load_feed
 from feed_platform.interactions.merge import add_attribute_columns
 from feed_platform.interactions.schemas import RAW

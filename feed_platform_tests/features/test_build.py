@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Feed, Objective
 from feed_platform.home import prepare_home
 from feed_platform.lake import Lake

@@ -9,7 +9,8 @@ import pytest
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
 from feed_platform.features.frame import label_names, training_frame
-from feed_platform.features.online import OnlineSnapshot, current_snapshot, publish
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.publishing import current_snapshot, publish
 from feed_platform.feed import Attributes, Feed, FeedError
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
@@ -153,12 +154,13 @@ def assert_describes_what_it_holds(snapshot: OnlineSnapshot) -> None:
     """Look-ups of known and unknown posts."""
     assert snapshot.as_of == H
     assert sorted(snapshot.posts) == sorted(POSTS[:-1])
-    assert snapshot.knows_posts(["p1", "p11", "nonsense"]).tolist() == [True, False, False]
-    assert snapshot.topics(["p1", "nonsense"]) == ["topic 1", None]
+    assert snapshot.knows(snapshot.find(["p1", "p11", "nonsense"])).tolist() == [True, False, False]
+    found = snapshot.find(["p1", "nonsense"])
+    assert snapshot.topics(found) == ["topic 1", None]
     ctr = snapshot.names.index("post_ctr_28d")
     matrix = snapshot.matrix([None], ["p1", "nonsense"], H, 1)
     assert matrix.shape == (2, len(snapshot.names))
-    assert np.array_equal(snapshot.popularity(["p1", "nonsense"]), matrix[:, ctr])
+    assert np.array_equal(snapshot.popularity(found), matrix[:, ctr])
     assert not matrix[1, :9].any()
 
 

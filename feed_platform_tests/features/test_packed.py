@@ -53,6 +53,21 @@ def test_any_bits_come_back() -> None:
     assert size < 1.01 * values.nbytes
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.integers(2, 7).flatmap(lambda k: st.lists(st.lists(CELLS, min_size=k, max_size=k), min_size=1)),
+    st.data(),
+)
+def test_some_columns_alone_are_what_they_are_among_all(rows: list[list[float]], data: st.DataObject) -> None:
+    values = np.array(rows, dtype=np.float32)
+    last = values.shape[1] - 1
+    table, _ = packed(values, (Rate(last, 0, last // 2, PRIOR * GLOBAL, PRIOR),))
+    places = data.draw(st.lists(st.sampled_from(range(last + 1)), min_size=1, unique=True))
+    keys = np.arange(len(values), dtype=np.uint64)[::-1] * 2
+    taken = table.only(np.array(places)).take(keys)
+    np.testing.assert_array_equal(bits(taken), bits(values[::-1][:, places]))
+
+
 def test_an_unknown_key_gets_the_first_row() -> None:
     table, _ = packed(np.array([[7], [8], [9]], dtype=np.float32))
     assert table.take(np.array([0, 1, 2, 3, 99], dtype=np.uint64)).ravel().tolist() == [7, 7, 8, 7, 7]

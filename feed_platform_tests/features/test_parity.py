@@ -12,7 +12,8 @@ from feed_platform.features.catalogue import feature_names
 from feed_platform.features.checks import no_leakage, parity
 from feed_platform.features.differences import logged_differences, shares, stored_differences
 from feed_platform.features.keys import key
-from feed_platform.features.online import OnlineSnapshot, publish
+from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Attributes, Feed, save_feed
 from feed_platform.lake import Lake
 from feed_platform.resources import Home

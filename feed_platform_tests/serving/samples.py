@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from feed_platform.features import online
+from feed_platform.features import online, publishing
 from feed_platform.features.catalogue import GROUPS, feature_names, stored_names
 from feed_platform.features.keys import key, keys, pair_keys
 from feed_platform.features.on_demand import encode
@@ -76,11 +76,11 @@ def publish_snapshot(
     }
     arrays |= _attributes(feed, [posts[post] for post in ordered])
     arrays |= _candidates({post: row for row, post in enumerate(ordered, start=1)}, sorted(authors, key=key))
-    manifest = online._manifest(feed, as_of, 1, arrays)
+    manifest = publishing._manifest(feed, as_of, 1, arrays)
     folder = settings.online / manifest["content_hash"]
     if not folder.exists():
-        online._write(folder, manifest, arrays)
-    online._point_at(settings.online, folder, as_of, as_of)
+        publishing._write(folder, manifest, arrays)
+    publishing._point_at(settings.online, folder, as_of, as_of)
     return folder
 
 

@@ -58,13 +58,13 @@ def test_each_tier_gives_way_to_a_cheaper_one_and_comes_back(
     skipped: list[Tier] = []
     pace = Pace(0.2, skipped.append, clock)
     cost: dict[str, float] = {}
-    probabilities = ranking.Model.probabilities
+    by_model = ranking.by_model
 
-    def slow(self: ranking.Model, matrix: ranking.Floats) -> dict:
-        clock.now += cost.get(self.version, 0.0)
-        return probabilities(self, matrix)
+    def slow(tier: Tier, model: ranking.Model, *given: object) -> ranking.Scored:
+        clock.now += cost.get(model.version, 0.0)
+        return by_model(tier, model, *given)
 
-    monkeypatch.setattr(ranking.Model, "probabilities", slow)
+    monkeypatch.setattr(ranking, "by_model", slow)
 
     def served(waited: float = 0.0) -> str:
         request = RankRequest(candidate_ids=["p1", "p2"])

@@ -163,7 +163,8 @@ def test_an_answer_is_capped_and_its_logged_chances_are_those_under_the_caps(hom
         ids = [candidate.post_id for candidate in record.candidates]
         assert record.policy == "plackett_luce"
         assert set(ids) == {f"p{n}" for n in range(samples.POSTS)} - {samples.REMOVED}
-        kinds = list(zip(snapshot.author_ids(ids), snapshot.topics(ids), strict=True))
+        posts = snapshot.find(ids)
+        kinds = list(zip(snapshot.author_ids(posts), snapshot.topics(posts), strict=True))
         expected = chances([one.score / TEMPERATURE for one in record.candidates], kinds, (4, 6))
         logged = [one.propensity for one in record.candidates if one.propensity is not None]
         assert logged == pytest.approx(expected, rel=1e-9)
@@ -200,7 +201,9 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> OnlineSnapshot:
     st.integers(1, 60),
 )
 def test_caps_leave_room_for_a_full_answer(snapshot: OnlineSnapshot, ids: list[str], limit: int) -> None:
-    for cap in caps_of(FeedSettings(author_share=0.01, topic_share=0.01), limit, ids, snapshot):
+    for cap in caps_of(
+        FeedSettings(author_share=0.01, topic_share=0.01), limit, snapshot.find(ids), snapshot
+    ):
         kinds = len(set(cap.kinds.tolist()) - {-1})
         assert cap.most * kinds >= limit or not kinds
         assert (cap.most - 1) * kinds < limit or cap.most == 1

@@ -45,7 +45,7 @@ def test_a_client_that_goes_away_ends_nothing(tmp_path: Path, stuck: threading.E
 
 def test_a_flood_is_bounded_by_its_bytes(tmp_path: Path, stuck: threading.Event) -> None:
     journal = Journal(tmp_path, "w", 1_000)
-    taken = [journal.offer(lambda: b"x", 300) for _ in range(5)]
+    taken = [journal.offer(bytes(300)) for _ in range(5)]
     assert taken == [True, True, True, False, False]
     assert (journal.waiting, journal.waiting_bytes) == (3, 900)
     with pytest.raises(queue.Full):
@@ -53,15 +53,15 @@ def test_a_flood_is_bounded_by_its_bytes(tmp_path: Path, stuck: threading.Event)
     stuck.set()
     while journal.waiting:
         pass
-    assert journal.waiting_bytes == 0 and journal.offer(lambda: b"x", 300)
+    assert journal.waiting_bytes == 0 and journal.offer(bytes(300))
     journal.close()
     assert len(logged(tmp_path)) == 4
 
 
-def test_a_record_that_cannot_be_encoded_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
     lost: list[int] = []
     journal = Journal(tmp_path, "w", 1_000, lost.append)
-    journal.offer(lambda: b"", 10)
+    journal.offer(b"")
     assert journal.commit([b"kept"]).result(10) is None
     journal.close()
     assert lost == [1] and logged(tmp_path) == [b"kept"]

@@ -45,7 +45,7 @@ def shown(ranking: Ranking) -> list[str]:
 
 
 def reasons(ranking: Ranking) -> dict[str, str]:
-    return {one.post_id: one.reason for one in ranking.excluded}
+    return {one.post_id: one.reason for one in ranking.asked.excluded}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -71,7 +71,7 @@ def test_an_answer_is_a_permutation_of_what_filters_leave(
     turned = random.sample(candidates, len(candidates))  # type: ignore[attr-defined]
     again = ranked(loaded, candidate_ids=turned, **fields)
     left = set(candidates) - {*blocked, samples.REMOVED}
-    whole = [first.post_ids[place] for place in first.drawn.order]
+    whole = [first.asked.posts.ids[place] for place in first.drawn.order]
     assert len(whole) == len(set(whole)) and set(whole) == left
     assert set(reasons(first)) == set(candidates) - left
     assert shown(first) == whole[: limit or len(whole)] == shown(again)
@@ -81,7 +81,9 @@ def test_an_answer_is_a_permutation_of_what_filters_leave(
     if items:
         posts = [one.post_id for one in items]
         matrix = loaded.snapshot.matrix(["u1"], posts, np.datetime64(AT), 1)
-        offline = loaded.champion.bundle.score(loaded.champion.probabilities(matrix))
+        bundle, names = loaded.champion.bundle, loaded.snapshot.names
+        own = matrix[:, [names.index(feature) for feature in bundle.features]]
+        offline = bundle.score(bundle.probabilities(own))
         np.testing.assert_allclose([one.score for one in items], offline, rtol=0, atol=1e-6)
 
 

@@ -90,7 +90,9 @@ def test_a_champion_that_fails_hands_over_to_the_next_tier(
     at = samples.AS_OF
     champion = loaded.champion
     assert champion is not None
-    broken = replace(loaded, champion=replace(champion, columns=np.array([0])))
+    broken = replace(
+        loaded, champion=replace(champion, wanted=loaded.snapshot.wanted(loaded.snapshot.names[:1]))
+    )
     assert rank(request, "r", at, broken, failed.append).scored.served_by == "previous"
     monkeypatch.setattr(Bundle, "score", lambda self, found: np.array([np.nan, 1.0]))
     assert rank(request, "r", at, broken, failed.append).scored.served_by == "popularity"

@@ -13,7 +13,7 @@ demo: setup ## set everything up, run the whole line on two feeds, leave the ser
 	@$(BIN)/feed demo
 
 test: check ## set everything up, check and test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, types, Dagster definitions, dbt project
 	$(BIN)/ruff check .

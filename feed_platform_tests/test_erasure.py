@@ -16,7 +16,7 @@ import pytest
 
 from feed_platform.erasure import erase, pending, plan
 from feed_platform.features.keys import key, pair_keys
-from feed_platform.features.publishing import current_snapshot
+from feed_platform.features.online import current_snapshot
 from feed_platform.feed import Attributes, FeedError, SimulatorSource
 from feed_platform.home import prepare_home
 from feed_platform.interactions.batch import Batch

@@ -14,7 +14,8 @@ from feed_platform.erasure import pending, sweep
 from feed_platform.erasure.pending import Pending
 from feed_platform.erasure.record import record
 from feed_platform.features.builds import find_last_build, record_build
-from feed_platform.features.publishing import current_snapshot, publish
+from feed_platform.features.online import current_snapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import FeedError, load_feed
 from feed_platform.interactions.log_erasure import erase_from_logs, find_in_logs, people_in_logs
 from feed_platform.lake import Lake

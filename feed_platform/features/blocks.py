@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
 
 from feed_platform.features.keys import Keys, keys
-from feed_platform.features.packed import Table
+from feed_platform.features.packed import Rows, Table
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 Places = slice | Rows
 
 
@@ -64,9 +62,8 @@ class Blocks:
         self._numbers = {name: number for number, name in enumerate(names)}
         self._tables = tables
         widths = {**{block: table.width for block, table in tables.items()}, **others}
-        ends = np.cumsum(list(widths.values())).tolist()
-        self._ends = dict(zip(widths, ends, strict=True))
-        self._widths = widths
+        ends = accumulate(widths.values())
+        self._spans = {block: (end - widths[block], end) for block, end in zip(widths, ends, strict=True)}
         self.every = self.wanted(names)
 
     def wanted(self, names: Sequence[str]) -> Wanted:
@@ -76,26 +73,18 @@ class Blocks:
             KeyError: one isn't among the names.
         """
         numbers = np.array([self._numbers[name] for name in names], dtype=np.int64)
-        parts = {block: self._part(block, numbers) for block in self._widths}
-        found = {block: part for block, part in parts.items() if part is not None}
-        tables = {
-            block: (self._narrow(table, found[block].columns), found[block].places)
-            for block, table in self._tables.items()
-            if block in found
-        }
-        others = {block: part for block, part in found.items() if block not in tables}
+        tables: dict[str, tuple[Table, Places]] = {}
+        others: dict[str, Part] = {}
+        for block, (begin, end) in self._spans.items():
+            places = np.flatnonzero((numbers >= begin) & (numbers < end))
+            columns = numbers[places] - begin
+            if not len(places):
+                continue
+            if block in self._tables:
+                tables[block] = (self._tables[block].only(columns), _short(places))
+            else:
+                others[block] = Part(_short(columns), _short(places))
         return Wanted(tuple(names), tables, others)
-
-    def _part(self, block: str, numbers: Rows) -> Part | None:
-        begin, end = self._ends[block] - self._widths[block], self._ends[block]
-        places = np.flatnonzero((numbers >= begin) & (numbers < end))
-        return Part(_short(numbers[places] - begin), _short(places)) if len(places) else None
-
-    @staticmethod
-    def _narrow(table: Table, columns: Places) -> Table:
-        if isinstance(columns, slice):
-            columns = np.arange(columns.start, columns.stop)
-        return table if np.array_equal(columns, np.arange(table.width)) else table.only(columns)
 
 
 def _short(places: Rows) -> Places:

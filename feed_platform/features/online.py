@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from copy import copy
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -31,13 +31,11 @@ from feed_platform.features.on_demand import (
     matches,
     on_demand,
 )
-from feed_platform.features.packed import Arrays
+from feed_platform.features.packed import Arrays, Floats, Rows
 from feed_platform.features.snapshot_arrays import group_table
 from feed_platform.feed import Attributes, FeedError
 from feed_platform.settings import Settings
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 Context = Mapping[str, Any]
 NEWEST_CHANGED, FRESH = 200, timedelta(days=1)
 
@@ -88,10 +86,8 @@ class OnlineSnapshot:
     @classmethod
     def current(cls, settings: Settings) -> "OnlineSnapshot | None":
         """The home's newest snapshot, be it active yet or not; None before the first."""
-        pointer = settings.online / "current.json"
-        if not pointer.exists():
-            return None
-        return cls.open(settings.online / json.loads(pointer.read_text())["snapshot"])
+        folder = current_snapshot(settings)
+        return cls.open(folder) if folder else None
 
     def with_changes(self, changes: Sequence[Change]) -> "OnlineSnapshot":
         """This snapshot with what has changed since, in the order of the changes; the arrays are shared."""
@@ -161,29 +157,29 @@ class OnlineSnapshot:
         """As `matrix`, of users' keys and of posts that this snapshot found."""
         wanted = wanted or self._blocks.every
         features = np.empty((len(posts), len(wanted)), dtype=np.float32)
+        group_keys = self._group_keys(wanted.tables.keys(), user_keys, posts)
         for group, (table, places) in wanted.tables.items():
-            features[:, places] = table.take(self._group_keys(group, user_keys, posts))
-        users = self._users.rows(user_keys)
+            features[:, places] = table.take(group_keys[group])
         for block, part in wanted.others.items():
-            values = self._computed(block, users, posts, at, positions, context)
+            values = self._computed(block, user_keys, posts, at, positions, context)
             features[:, part.places] = values[:, part.columns]
         return features
 
-    def _group_keys(self, group: str, users: Keys, posts: Found) -> Keys:
-        if group == "user":
-            return users
-        if group == "post":
-            return posts.keys
-        if group.endswith("author"):
-            others = self._posts.column("author", posts.rows)
-        else:
-            others = self._topics.keys[self._posts.column("topic", posts.rows)]
-        return pair_keys(users, others) if group.startswith("user_") else others
+    def _group_keys(self, groups: Set[str], users: Keys, posts: Found) -> dict[str, Keys]:
+        """What the groups' tables are asked for; authors and topics where a group is of them."""
+        found = {"user": users, "post": posts.keys}
+        if groups & {"author", "user_author"}:
+            found["author"] = self.authors(posts)
+            found["user_author"] = pair_keys(users, found["author"])
+        if groups & {"topic", "user_topic"}:
+            found["topic"] = self._topics.keys[self._posts.column("topic", posts.rows)]
+            found["user_topic"] = pair_keys(users, found["topic"])
+        return found
 
     def _computed(
         self,
         block: str,
-        users: Rows,
+        user_keys: Keys,
         posts: Found,
         at: npt.ArrayLike,
         positions: npt.ArrayLike,
@@ -191,13 +187,13 @@ class OnlineSnapshot:
     ) -> Floats:
         """A block that isn't stored, (n, k) or (1, k)."""
         if block == ON_DEMAND_BLOCK:
-            return on_demand(at, self._posts.column("created_at", posts.rows), positions)
+            return on_demand(at, self.created_at(posts), positions)
         if block == LOCAL_HOUR:
-            return self._local_hours(at, users)[:, None]
+            return self._local_hours(at, self._users.rows(user_keys))[:, None]
         if block == CONTEXT:
             told = [context] if isinstance(context, Mapping) else context or [{}]
             return np.array([context_values(one, self._declared.context) for one in told], dtype=np.float32)
-        return self._attributes(users, posts.rows)
+        return self._attributes(self._users.rows(user_keys), posts.rows)
 
     def _local_hours(self, at: npt.ArrayLike, users: Rows) -> Floats:
         zones = [self._zones.texts[code] for code in self._users.column("zone", users).tolist()]
@@ -303,6 +299,12 @@ def _newest(posts: Entities, since: datetime) -> list[str]:
 def _texts(names: npt.NDArray[np.bytes_]) -> list[str | None]:
     """Names, of which the first one is nobody's."""
     return [None, *(str(name, "utf-8") for name in names[1:])]
+
+
+def current_snapshot(settings: Settings) -> Path | None:
+    """The published folder that `current.json` names, if any."""
+    pointer = settings.online / "current.json"
+    return settings.online / json.loads(pointer.read_text())["snapshot"] if pointer.exists() else None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -192,6 +192,8 @@ class Table:
 
     def only(self, places: Rows) -> "Table":
         """This table with its columns at these places (m,) alone, in their order: `take` reads no others."""
+        if np.array_equal(places, np.arange(self.width)):
+            return self
         narrow = copy(self)
         narrow._columns = Columns.for_reading(self._described, places)
         narrow._wanted = np.searchsorted(narrow._columns.places, places)

@@ -50,12 +50,6 @@ def publish(settings: Settings, lake: Lake, feed: Feed) -> Path:
     return folder
 
 
-def current_snapshot(settings: Settings) -> Path | None:
-    """The published folder that `current.json` names, if any."""
-    pointer = settings.online / "current.json"
-    return settings.online / json.loads(pointer.read_text())["snapshot"] if pointer.exists() else None
-
-
 def _manifest(feed: Feed, as_of: datetime, lake_version: int, arrays: Arrays) -> dict[str, Any]:
     columns = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
     names = feature_names(feed)

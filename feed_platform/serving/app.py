@@ -20,6 +20,7 @@ from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
 from feed_platform.serving.guard import BEGAN, Guard, read_body
 from feed_platform.serving.problems import Problem, parse
+from feed_platform.serving.ranking import by_row
 from feed_platform.serving.schemas import (
     FeedbackEnvelope,
     FeedbackResponse,
@@ -124,10 +125,8 @@ class Routes:
             [row.context for row in rows],
             loaded.champion.wanted,
         )
-        columns = loaded.champion.bundle.probabilities(matrix)
-        predictions = zip(*(column.tolist() for column in columns.values()), strict=True)
-        named = [dict(zip(columns, row, strict=True)) for row in predictions]
-        return as_json(PredictResponse(loaded.champion.version, named))
+        predictions = by_row(loaded.champion.bundle.probabilities(matrix), len(rows))
+        return as_json(PredictResponse(loaded.champion.version, predictions))
 
     async def feedback(self, http: Request) -> Response:
         """Take what people saw and did; answer when it is durable."""

@@ -6,7 +6,7 @@ add up to the margin, the log-odds before calibration.
 
 from collections.abc import Sequence
 
-from feed_platform.features.blocks import Floats
+from feed_platform.features.packed import Floats
 from feed_platform.learning.scorers import contributions
 from feed_platform.serving.drawing import Vector
 from feed_platform.serving.reasons import Theme, themes

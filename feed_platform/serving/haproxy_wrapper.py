@@ -21,6 +21,8 @@ def closed(config: str, http_port: int, public_host: str) -> str:
     Example:
         >>> closed("bind *:8010", 8000, "127.0.0.1")
         'bind 127.0.0.1:8010'
+        >>> closed("bind 127.0.0.1:8000", 8000, "0.0.0.0").splitlines()[0]
+        'bind 0.0.0.0:8000'
         >>> print(closed("    bind 127.0.0.1:8000", 8000, "10.0.0.7"))
             bind 127.0.0.1:8000,10.0.0.7:8000
             http-request set-header x-request-disconnect-disabled ?1

@@ -146,7 +146,7 @@ class Journal:
         try:
             for payload in entry.payloads:
                 self._writer.append(payload)
-        except ValueError as error:  # one record that can't be written is no reason to lose others
+        except Exception as error:  # one record that can't be written is no reason to lose others
             log.warning("a record can't be logged: %s", error)
             return error
         return None

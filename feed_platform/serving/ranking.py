@@ -1,7 +1,7 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, repeat
@@ -10,13 +10,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from feed_platform.features.blocks import Floats, Found, Wanted, unknown
+from feed_platform.features.blocks import Found, Wanted, unknown
 from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
+from feed_platform.features.packed import Floats
 from feed_platform.feed import FeedSettings, Serving
 from feed_platform.serving.deadline import Due
 from feed_platform.serving.diversity import caps_of
-from feed_platform.serving.drawing import Cap, Drawn, Places, Rules, draw, hashes
+from feed_platform.serving.drawing import Cap, Drawn, Rules, draw, hashes
 from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
@@ -141,21 +142,14 @@ class Ranking:
                 count(1),
                 self.scored.scores[shown].tolist(),
                 self.drawn.propensity[: self.limit].tolist(),
-                self._probabilities(shown),
+                by_row(
+                    {name: column[shown] for name, column in self.scored.probabilities.items()}, len(shown)
+                ),
             )
         ]
         if self.asked.request.explain:
             return [*map(_explained, items, self._explanations()), *items[EXPLAINED:]]
         return items
-
-    def _probabilities(self, shown: Places) -> list[dict[str, float]]:
-        """By objective, of each item."""
-        columns = {name: column[shown].tolist() for name, column in self.scored.probabilities.items()}
-        if len(columns) == 1:
-            ((name, column),) = columns.items()
-            return [{name: value} for value in column]
-        rows = zip(*columns.values(), strict=True) if columns else repeat((), len(shown))
-        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def _explanations(self) -> Sequence[dict[str, Explanation] | None]:
         shown = self.drawn.order[: min(self.limit, EXPLAINED)]
@@ -170,6 +164,16 @@ class Ranking:
         if pair is None or scored.model is None or scored.matrix is None or not {*pair} <= {*post_ids}:
             return None
         return compare(scored.model, scored.matrix[[post_ids.index(post_id) for post_id in pair]])
+
+
+def by_row(probabilities: Mapping[str, Vector], rows: int) -> list[dict[str, float]]:
+    """Probabilities by objective, of each row."""
+    columns = {name: column.tolist() for name, column in probabilities.items()}
+    if len(columns) == 1:
+        ((name, column),) = columns.items()
+        return [{name: value} for value in column]
+    values = zip(*columns.values(), strict=True) if columns else repeat((), rows)
+    return [dict(zip(columns, row, strict=True)) for row in values]
 
 
 def _explained(item: RankedItem, explanation: dict[str, Explanation] | None) -> RankedItem:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feed_platform.features.online import OnlineSnapshot
@@ -25,12 +25,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> OnlineSnapshot:
     return samples.open_snapshot(Settings(home=tmp_path_factory.mktemp("blocks")), feed)
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data(), users=st.sampled_from([["u1"], [None], ["u1", "u2", "nobody"]]))
 def test_what_is_wanted_is_what_the_whole_matrix_has(
     snapshot: OnlineSnapshot, data: st.DataObject, users: list[str | None]

@@ -9,8 +9,8 @@ import pytest
 from feed_platform.features.builds import record_build
 from feed_platform.features.catalogue import feature_names
 from feed_platform.features.frame import label_names, training_frame
-from feed_platform.features.online import OnlineSnapshot
-from feed_platform.features.publishing import current_snapshot, publish
+from feed_platform.features.online import OnlineSnapshot, current_snapshot
+from feed_platform.features.publishing import publish
 from feed_platform.feed import Attributes, Feed, FeedError
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of

@@ -5,20 +5,17 @@ a service of its own, first on a snapshot of 20 people, then on the large one, a
 each snapshot whole before it serves from it; random requests follow.
 """
 
-import argparse
 import http.client
 import json
 import re
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
+from benchmarks.serving.homes import filled, numbers, running
 from feed_platform.feed import write_atomically
-from feed_platform.home import prepare_home
-from feed_platform.serving import service
 from feed_platform.serving.cluster import Cluster
 from feed_platform.settings import Settings
 from feed_platform_tests.serving import samples
@@ -70,26 +67,15 @@ def wait_until_mapped(settings: Settings, size: float) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("users", 1_000_000), ("posts", 200_000), ("replicas", 2), ("port", 21_000)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder), http_port=options.port, replicas=options.replicas)
-        prepare_home(settings)
-        samples.fill(settings)
+    options = numbers(__doc__, users=1_000_000, posts=200_000, replicas=2, port=21_000)
+    with filled(options.port, options.replicas) as settings:
         facts = grow(settings, load_base(settings), options.users, options.posts, samples.AS_OF)
-        service.start(settings, print)
-        try:
-            measure(settings, facts, options.posts)
-        finally:
-            service.stop(settings)
+        with running(settings) as port:
+            measure(settings, port, facts, options.posts)
 
 
-def measure(settings: Settings, facts: dict[str, str], posts: int) -> None:
+def measure(settings: Settings, port: int, facts: dict[str, str], posts: int) -> None:
     """The service on 20 people, then on the large snapshot."""
-    port = settings.http_port
-    assert port is not None
     ask(port, 0)
     empty = pss(settings)
     size = sum(path.stat().st_size for path in (settings.online / facts["snapshot"]).iterdir()) / 2**20

@@ -5,25 +5,21 @@ starts a service of its own, measures without swaps, with them, and without agai
 more people have 8 topic and 12 author pairs each; `--posts` are more posts.
 """
 
-import argparse
 import http.client
 import json
 import multiprocessing
-import tempfile
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.synchronize import Event
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
+from benchmarks.serving.homes import filled, numbers, running
 from feed_platform.feed import write_atomically
-from feed_platform.home import prepare_home
-from feed_platform.serving import service
 from feed_platform.settings import Settings
 from feed_platform_tests.serving import samples
 
@@ -128,30 +124,20 @@ def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> Non
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("swaps", 100), ("users", 20), ("posts", 0), ("replicas", 1), ("port", 21_000)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder), http_port=options.port, replicas=options.replicas)
-        prepare_home(settings)
-        samples.fill(settings)
+    options = numbers(__doc__, swaps=100, users=20, posts=0, replicas=1, port=21_000)
+    with filled(options.port, options.replicas) as settings:
         base, hours = load_base(settings), (samples.AS_OF, samples.AS_OF + timedelta(hours=1))
         snapshots = [grow(settings, base, options.users, options.posts, hour) for hour in hours]
         write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
-        service.start(settings, print)
-        try:
-            measure(settings, options.swaps, snapshots)
-        finally:
-            service.stop(settings)
+        with running(settings) as port:
+            measure(settings, port, options.swaps, snapshots)
 
 
-def measure(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> None:
+def measure(settings: Settings, port: int, swaps: int, snapshots: list[dict[str, str]]) -> None:
     """Without swaps, with them, without again."""
-    assert settings.http_port is not None
     quiet = Seen()
     for number, name in enumerate(("before", "during swaps", "after")):
-        with UnderLoad(settings.http_port) as under:
+        with UnderLoad(port) as under:
             if number == 1:
                 swap(settings, swaps, snapshots)
             else:

@@ -88,8 +88,9 @@ def sums(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, float]:
 def connected(folder: Path) -> duckdb.DuckDBPyConnection:
     """The folder's native file, under the same memory limit as the lake."""
     limit = os.environ.get("FEED_MEMORY_LIMIT", "4GB")
-    config = {"memory_limit": limit, "temp_directory": str(folder / "tmp")}
-    return duckdb.connect(folder / "native.duckdb", config=config)
+    return duckdb.connect(
+        folder / "native.duckdb", config={"memory_limit": limit, "temp_directory": str(folder / "tmp")}
+    )
 
 
 STEPS = {

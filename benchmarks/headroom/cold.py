@@ -69,8 +69,16 @@ def figures(data: Dataset, share: float) -> Figures:
         head.probability(matrix)
         for matrix in (data.test.matrix, without(data.test, "post"), without(data.test, "user"))
     )
-    losses = (log_loss(label, one) for one in (known, post, user))
-    return Figures(*losses, error_in_bins(label, known), error_in_bins(label, post), *places(data.test, head))
+    percentile, first = places(data.test, head)
+    return Figures(
+        all_rows=log_loss(label, known),
+        unknown_post=log_loss(label, post),
+        unknown_user=log_loss(label, user),
+        error=error_in_bins(label, known),
+        error_unknown_post=error_in_bins(label, post),
+        percentile=percentile,
+        first=first,
+    )
 
 
 def without(part: Part, owner: Owner) -> Matrix:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,9 +93,11 @@ def _counters(
     }
 
 
-def _windows(rng: np.random.Generator, odds: Floats, shown: Places, of_row: Places) -> dict[str, Floats]:
+def _windows(
+    rng: np.random.Generator, odds: Floats, shown: Places, of_row: Places
+) -> dict[str, NDArray[Any]]:
     """Impressions, clicks and smoothed rates of entities over each window, by row."""
-    columns = {}
+    columns: dict[str, NDArray[Any]] = {}
     for window, share in WINDOWS.items():
         impressions = rng.poisson(shown * share)
         clicks = rng.binomial(impressions, _sigmoid(odds))

@@ -69,7 +69,7 @@ def fit_logistic(train: Part, validation: Part, event: str) -> Logistic:
     return fitted[int(np.argmin(losses))]
 
 
-def log_loss(label: Labels, probability: Vector) -> float:
+def log_loss(label: Labels | Vector, probability: Vector) -> float:
     """Mean negative log likelihood, probabilities kept off 0 and 1.
 
     Example:
@@ -79,7 +79,7 @@ def log_loss(label: Labels, probability: Vector) -> float:
     return float(np.mean(row_losses(label, probability)))
 
 
-def row_losses(label: Labels, probability: Vector) -> Vector:
+def row_losses(label: Labels | Vector, probability: Vector) -> Vector:
     """Each row's negative log likelihood, (n,); its mean is the log loss.
 
     Example:

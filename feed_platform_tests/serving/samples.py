@@ -1,8 +1,9 @@
 """Tiny snapshots and bundles, written by the platform's own writers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -93,7 +94,7 @@ def _candidates(rows: dict[str, int], authors: Sequence[str]) -> dict[str, np.nd
     with nothing else; `u2` has seen `SEEN` and hidden `HIDDEN`."""
     users = sorted(("u1", "u2"), key=key)
 
-    def of(owners: int, lists: dict[int, Sequence[int]], name: str) -> dict[str, np.ndarray]:
+    def of(owners: int, lists: Mapping[int, Sequence[int]], name: str) -> dict[str, np.ndarray]:
         every = [lists.get(owner, ()) for owner in range(owners)]
         return {
             f"feed.{name}.offsets": np.cumsum([0, *map(len, every)], dtype=np.uint32),
@@ -129,12 +130,16 @@ def open_snapshot(settings: Settings, feed: Feed) -> online.OnlineSnapshot:
 
 def _attributes(feed: Feed, posts: Sequence[int]) -> dict[str, np.ndarray]:
     """Every third post is in German, others in French; p0, p4, … are spam, p2, p6, … nsfw."""
-    values = {
+    values: dict[str, list[Any]] = {
         "language": [None, *("de" if n % 3 == 0 else "fr" for n in posts)],
         "flags": [None, *({0: ["spam"], 2: ["nsfw"]}.get(n % 4, []) for n in posts)],
         "length": [None, *(float(n) for n in posts)],
     }
-    types = {"language": pl.String, "flags": pl.List(pl.String), "length": pl.Float64}
+    types: dict[str, pl.DataType | type[pl.DataType]] = {
+        "language": pl.String,
+        "flags": pl.List(pl.String),
+        "length": pl.Float64,
+    }
     return {
         f"posts.attr.{name}": encode(pl.Series(name, values[name], dtype=types[name]), kind)
         for name, kind in feed.attributes.posts.items()
@@ -183,6 +188,7 @@ def registered(settings: Settings, seed: int) -> ModelVersion:
     bundle, client = make_bundle(seed), registry.client(settings)
     tracking._ensure_experiment(settings)
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment
     run_id = client.create_run(experiment.experiment_id).info.run_id
     folder = settings.models / bundle.save(settings.models)
     client.log_artifacts(run_id, str(folder), f"{registry.BUNDLES}/{bundle.version}")

@@ -14,6 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.headroom.world import IMPRESSIONS_PER_POST
+
 MODELS = ("popularity", "reference", "ours", "bayes")
 HEADER = (
     f"{'per user':>8} {'seed':>4}  {'model':10} {'ROC AUC':>8} {'log loss':>8} {'ECE':>8} {'headroom':>8}"
@@ -27,22 +29,24 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="impressions of a world")
     parser.add_argument("--densities", type=float, nargs="+", default=[60, 600], help="impressions per user")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--per-post", type=float, default=IMPRESSIONS_PER_POST, help="impressions per post")
     parser.add_argument("--plot", type=Path, help="a PNG of headroom by density")
     options = parser.parse_args()
     print(HEADER)
     found: dict[float, list[Figures]] = defaultdict(list)
     for density in options.densities:
         for seed in options.seeds:
-            found[density].append(world(options.rows, density, seed))
+            found[density].append(world(options.rows, density, seed, options.per_post))
             print(lines(density, str(seed), found[density][-1]), flush=True)
         print(lines(density, "mean", averaged(found[density])), flush=True)
     if options.plot:
         plot({density: averaged(worlds) for density, worlds in found.items()}, options.plot)
 
 
-def world(rows: int, density: float, seed: int) -> Figures:
+def world(rows: int, density: float, seed: int, per_post: float) -> Figures:
     """One world's figures by model, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.headroom.contender", str(rows), str(density), str(seed)]
+    asked = map(str, (rows, density, seed, per_post))
+    command = [sys.executable, "-m", "benchmarks.headroom.contender", *asked]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

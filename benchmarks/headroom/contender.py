@@ -30,12 +30,12 @@ class Figures:
     headroom: float
 
 
-def main(rows: int, density: float, seed: int) -> None:
+def main(rows: int, density: float, seed: int, per_post: float) -> None:
     """Print the figures of every model."""
     from sklearn.metrics import log_loss, roc_auc_score
 
     with tempfile.TemporaryDirectory(prefix="bench-headroom-") as name:
-        data, truth = dataset(Path(name), rows, density, seed)
+        data, truth = dataset(Path(name), rows, density, seed, per_post)
         label = data.test.label(CLICK).astype(np.float64)
         scored = {
             "popularity": data.test.frame["post_ctr_28d"].to_numpy(),
@@ -75,9 +75,9 @@ def ours(data: Dataset) -> Vector:
 
 def error_in_bins(label: Vector, probability: Vector) -> float:
     """Calibration error over ten bins of equally many rows."""
-    excess = np.bincount(calibration_bins(probability), probability - label)
+    excess = np.asarray(np.bincount(calibration_bins(probability), probability - label), dtype=np.float64)
     return calibration_error(excess, len(label))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

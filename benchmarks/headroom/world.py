@@ -25,18 +25,29 @@ from feed_platform.learning.examples import write_examples
 from feed_platform.settings import Settings
 
 DAYS, POSITIONS = 30, 10
+IMPRESSIONS_PER_POST = 250
+"""As in a world of the simulator's defaults: a log ten times as long has ten times as many posts."""
 FEED = Feed(start=date(2026, 3, 1), clock="log", attributes=SIMULATOR_ATTRIBUTES, name="world")
 MODELS = ("--select", "+impression_features", "+labels", "--resource-type", "model", "--quiet")
 
 
-def dataset(home: Path, rows: int, density: float, seed: int) -> tuple[Dataset, np.ndarray]:
-    """A world's training table and the true click probabilities of the test rows."""
+def dataset(
+    home: Path, rows: int, density: float, seed: int, per_post: float = IMPRESSIONS_PER_POST
+) -> tuple[Dataset, np.ndarray]:
+    """A world's training table and the true click probabilities of the test rows.
+
+    Args:
+        rows: its impressions.
+        density: impressions a user.
+        per_post: impressions a post, on average.
+    """
     settings = Settings(home=home)
     prepare_home(settings)
     source = SimulatorSource(
         seed=seed,
         days=DAYS,
         users=max(1, round(rows / density)),
+        posts_per_day=max(1, round(rows / DAYS / per_post)),
         requests_per_day=max(1, round(rows / DAYS / POSITIONS)),
         positions=POSITIONS,
         interests=8,

@@ -44,13 +44,13 @@ def shown(measure: Measure | None) -> str:
 
 def value(measure: Measure | None) -> str:
     """The value alone, a dash where there is none."""
-    return f"{measure.value:.4f}" if measure is not None and isfinite(measure.value) else "–"
+    return f"{measure.value:z.4f}" if measure is not None and isfinite(measure.value) else "–"
 
 
 def around(measure: Measure | None) -> str:
     """The interval alone, empty where there is none."""
     defined = measure is not None and isfinite(measure.value) and isfinite(measure.low)
-    return f"{measure.low:.4f} to {measure.high:.4f}" if measure is not None and defined else ""
+    return f"{measure.low:z.4f} to {measure.high:z.4f}" if measure is not None and defined else ""
 
 
 def told(gap: Measure) -> str:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
-from benchmarks.headroom.world import IMPRESSIONS_PER_POST
+from benchmarks.headroom import IMPRESSIONS_PER_POST
 
 MODELS = ("popularity", "reference", "ours", "bayes")
 HEADER = (

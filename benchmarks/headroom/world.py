@@ -11,6 +11,7 @@ import polars as pl
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
+from benchmarks.headroom import IMPRESSIONS_PER_POST
 from feed_platform.features.builds import record_build
 from feed_platform.features.invocation import dbt_environment, dbt_vars, environment
 from feed_platform.feed import Feed, SimulatorSource, save_feed
@@ -25,8 +26,6 @@ from feed_platform.learning.examples import write_examples
 from feed_platform.settings import Settings
 
 DAYS, POSITIONS = 30, 10
-IMPRESSIONS_PER_POST = 250
-"""As in a world of the simulator's defaults: a log ten times as long has ten times as many posts."""
 FEED = Feed(start=date(2026, 3, 1), clock="log", attributes=SIMULATOR_ATTRIBUTES, name="world")
 MODELS = ("--select", "+impression_features", "+labels", "--resource-type", "model", "--quiet")
 

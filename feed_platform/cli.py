@@ -167,14 +167,13 @@ def search(
 
     from feed_platform.learning.ranker import RankerConfig
     from feed_platform.learning.search import Limits
-    from feed_platform.learning.searching import search_home, train_command
+    from feed_platform.learning.searching import advice, search_home
     from feed_platform.learning.tracking import Launch
 
     settings, launch = Settings(), Launch(uuid4().hex, "search")
     base, limits = RankerConfig(seed=seed), Limits(trials=trials, minutes=minutes)
     found = search_home(settings, load_feed(settings), base, limits, launch, _to_stderr)
-    print("\n".join(found.lines()))
-    print(f"train with it: {train_command(settings)}")
+    print(*found.lines(), advice(settings, found), sep="\n")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from feed_platform.features.builds import record_build
 from feed_platform.features.publishing import publish
 from feed_platform.feed import Feed, save_feed
 from feed_platform.interactions.records import (
-    CandidateRecord,
+    CandidateColumns,
     FeedbackRecord,
     RequestRecord,
     encode,
@@ -160,7 +160,7 @@ def _record(kind: str, number: int) -> RequestRecord | FeedbackRecord:
         received_at=at,
         policy="greedy",
         limit=1,
-        candidates=[CandidateRecord("p1", 1, 0.5, 1.0)],
+        candidates=CandidateColumns(["p1"], [0.5], [1.0]),
         served_by="champion",
     )
 

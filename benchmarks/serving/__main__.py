@@ -1,8 +1,8 @@
 """`python -m benchmarks.serving`: the ranking service beside what people would write instead.
 
-Every service stands from the beginning to the end; each case asks one after another, so that what else the
-machine does meets all of them. Ratios are taken within a round, their medians over the rounds are shown.
-`--port` is the base of 200 free ports.
+Every service stands from the beginning to the end, stopped while others are asked. Each case asks one after
+another, so that what else the machine does meets all of them; ratios are taken within a round, their medians
+over the rounds are shown. `--port` is the base of 200 free ports.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ NAIVE, PLAIN, DEFAULT, ONE, TWO = (
 )
 CASES = {"/v1/rank, 200": 200, "/v1/predict, one row": 0, "/v1/rank, 1": 1, "/v1/rank, 1000": 1_000}
 CONNECTIONS = (1, 16)
-WARM_SECONDS, SWAP_SECONDS = 1.0, 60.0
+WARM_SECONDS, SWAP_SECONDS = 0.5, 60.0
 Figures = dict[str, Any]
 Table = dict[tuple[str, int], dict[str, list[Figures]]]
 
@@ -137,18 +138,30 @@ def _ours(settings: Settings, name: str) -> Iterator[Service]:
 def _interleaved(
     loader: Loader, made: list[Service], cases: dict[str, int], rounds: int, seconds: float
 ) -> Table:
-    for one in made:
-        for candidates in cases.values():
-            loader.measure(one, candidates, CONNECTIONS[-1], WARM_SECONDS)
     table: Table = defaultdict(lambda: defaultdict(list))
-    for turn in range(rounds):
-        for case, candidates in cases.items():
-            for connections in CONNECTIONS:
+    with _standing_still(made):
+        for turn in range(rounds):
+            for (case, candidates), connections in product(cases.items(), CONNECTIONS):
                 for one in made[turn % len(made) :] + made[: turn % len(made)]:
+                    one.wake()
+                    loader.measure(one, candidates, connections, WARM_SECONDS)
                     found = loader.measure(one, candidates, connections, seconds)
+                    one.pause()
                     table[case, connections][one.name].append(found)
-        print(f"round {turn + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
+            print(f"round {turn + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
     return table
+
+
+@contextmanager
+def _standing_still(made: list[Service]) -> Iterator[None]:
+    """Services are stopped, and go on when the block ends: what is stopped can't be ended."""
+    try:
+        for one in made:
+            one.pause()
+        yield
+    finally:
+        for one in made:
+            one.wake()
 
 
 def _median(found: list[Figures], figure: str) -> float:

@@ -1,8 +1,9 @@
 """A hundred swaps of model and features under load from 16 connections: what fails, what mixes, what is slow.
 
 `python -m benchmarks.serving.swaps [--swaps 100] [--users 20] [--posts 0] [--replicas 1] [--port 21000]`
-starts a service of its own, measures without swaps, with them, and without again, and stops it. `--users`
-more people have 8 topic and 12 author pairs each; `--posts` are more posts.
+starts a service of its own, measures without swaps, with them, and without again, and stops it. The models
+have three objectives of 100 trees on all features. `--users` more people have 8 topic and 12 author pairs
+each; `--posts` are more posts.
 """
 
 import http.client
@@ -11,7 +12,8 @@ import multiprocessing
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.synchronize import Event
 
@@ -19,7 +21,9 @@ import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
 from benchmarks.serving.homes import filled, numbers, running
+from benchmarks.serving.world import bundle, several
 from feed_platform.feed import write_atomically
+from feed_platform.learning.bundle import Bundle
 from feed_platform.settings import Settings
 from feed_platform_tests.serving import samples
 
@@ -111,15 +115,21 @@ class UnderLoad:
         self._process.join()
 
 
-def swap(settings: Settings, swaps: int, snapshots: list[dict[str, str]]) -> None:
+def swap(settings: Settings, models: list[Bundle], swaps: int, snapshots: list[dict[str, str]]) -> None:
     """Move the two pointers in turn."""
     for number in range(swaps):
         if number % 2:
             facts = snapshots[number // 2 % len(snapshots)]
             write_atomically(settings.online / "current.json", json.dumps(facts))
         else:
-            samples.point_at(settings, samples.make_bundle(100 + number), str(100 + number))
+            samples.point_at(settings, models[number // 2], str(100 + number))
         time.sleep(PAUSE_SECONDS)
+
+
+def reweighted(model: Bundle, factor: float) -> Bundle:
+    """Another model of the same trees, whose scores are others."""
+    heads = tuple(replace(head, weight=head.weight * factor) for head in model.heads)
+    return bundle(model.features, heads)
 
 
 def main() -> None:
@@ -129,17 +139,20 @@ def main() -> None:
         base, hours = load_base(settings), (samples.AS_OF, samples.AS_OF + timedelta(hours=1))
         snapshots = [grow(settings, base, options.users, options.posts, hour) for hour in hours]
         write_atomically(settings.online / "current.json", json.dumps(snapshots[0]))
+        model = several(settings)
+        models = [reweighted(model, 1.001 + number / 1_000) for number in range(0, options.swaps, 2)]
+        samples.point_at(settings, model, "99")
         with running(settings) as port:
-            measure(settings, port, options.swaps, snapshots)
+            measure(port, lambda: swap(settings, models, options.swaps, snapshots))
 
 
-def measure(settings: Settings, port: int, swaps: int, snapshots: list[dict[str, str]]) -> None:
+def measure(port: int, swap_all: Callable[[], None]) -> None:
     """Without swaps, with them, without again."""
     quiet = Seen()
     for number, name in enumerate(("before", "during swaps", "after")):
         with UnderLoad(port) as under:
             if number == 1:
-                swap(settings, swaps, snapshots)
+                swap_all()
             else:
                 time.sleep(QUIET_SECONDS)
         print(under.seen.line(name), dict(under.seen.failures) or "")

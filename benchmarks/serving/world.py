@@ -74,7 +74,7 @@ def single(folder: Path) -> Bundle:
     """The bundle of the one booster on its 30 features."""
     world = World.load(folder)
     head = Head("click", 1.0, Boosted(world.model.read_bytes()), Identity())
-    return _bundle(tuple(world.names), (head,))
+    return bundle(tuple(world.names), (head,))
 
 
 def several(settings: Settings) -> Bundle:
@@ -85,7 +85,15 @@ def several(settings: Settings) -> Bundle:
         Head(event, weight, Boosted(_booster(len(snapshot.names), seed, SHIPPED)), Platt(1.0, -1.0))
         for seed, (event, weight) in enumerate(OBJECTIVES.items())
     )
-    return _bundle(snapshot.names, heads)
+    return bundle(snapshot.names, heads)
+
+
+def bundle(features: tuple[str, ...], heads: tuple[Head, ...]) -> Bundle:
+    """A bundle that records its answers to a few random rows."""
+    rows = np.random.default_rng(2).random((4, len(features)), dtype=np.float32)
+    return Bundle.build(
+        kind="xgboost", features=features, heads=heads, lake_version=1, reference={}, rows=rows
+    )
 
 
 def rank_bodies(candidates: int) -> list[bytes]:
@@ -147,10 +155,3 @@ def _booster(width: int, seed: int, shape: tuple[int, int]) -> bytes:
     )
     model.fit(rows, label)
     return bytes(model.get_booster().save_raw("ubj"))
-
-
-def _bundle(features: tuple[str, ...], heads: tuple[Head, ...]) -> Bundle:
-    rows = np.random.default_rng(2).random((4, len(features)), dtype=np.float32)
-    return Bundle.build(
-        kind="xgboost", features=features, heads=heads, lake_version=1, reference={}, rows=rows
-    )

@@ -1,7 +1,7 @@
 """The blocks that a feature matrix is made of, and what of each a model wants."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -51,6 +51,11 @@ class Wanted:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def unpacked(self) -> "Wanted":
+        """The same, read from memory where a table's part is small enough."""
+        tables = {block: (table.unpacked(), places) for block, (table, places) in self.tables.items()}
+        return replace(self, tables=tables)
 
 
 class Blocks:

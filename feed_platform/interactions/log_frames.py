@@ -84,17 +84,23 @@ def _columns(logged: Sequence[Logged[Any]], fields: Mapping[str, Any]) -> pl.Dat
 
 
 def _candidates(records: Sequence[RequestRecord]) -> pl.DataFrame:
-    pairs = [(answer, each) for answer, record in enumerate(records) for each in record.candidates]
-    columns = {name: [getattr(each, name) for _, each in pairs] for name in CANDIDATE}
-    answers = {"answer": [answer for answer, _ in pairs]}
-    return pl.DataFrame(answers | columns, schema={"answer": pl.Int64, **CANDIDATE})
+    ranked = [record.ranked for record in records]
+    lists = {
+        "answer": range(len(records)),
+        "post_id": [one.post_ids for one in ranked],
+        "rank": [range(1, len(one.post_ids) + 1) for one in ranked],
+        "score": [one.scores for one in ranked],
+        "propensity": [one.propensities for one in ranked],
+    }
+    schema: dict[str, Any] = {"answer": pl.Int64} | {name: pl.List(kind) for name, kind in CANDIDATE.items()}
+    return pl.DataFrame(lists, schema=schema).explode(*CANDIDATE, empty_as_null=False)
 
 
 def _vectors(records: Sequence[RequestRecord]) -> pl.DataFrame:
     rows = [
-        (answer, candidate.post_id, record.vector_names, vector)
+        (answer, post_id, record.vector_names, vector)
         for answer, record in enumerate(records)
-        for candidate, vector in zip(record.candidates, record.vectors or [], strict=False)
+        for post_id, vector in zip(record.ranked.post_ids, record.vectors or [], strict=False)
     ]
     frame = pl.DataFrame(rows, schema=VECTOR, orient="row")
     return frame.with_columns(pl.col("vector").list.eval(pl.element().fill_null(float("nan"))))

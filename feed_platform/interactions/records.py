@@ -4,6 +4,7 @@ Times are UTC and naive. Fields may be added with a default; none is renamed or 
 that old segments stay readable.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +12,32 @@ import msgspec
 
 
 class CandidateRecord(msgspec.Struct, frozen=True, gc=False):
-    """A post in one answer's order: rank from 1, its score, the probability of its place.
-
-    One that a cap by author or topic left out has none, and stands behind the others.
-    """
+    """A post in one answer's order, as segments of an older release have it."""
 
     post_id: str
     rank: int
     score: float
     propensity: float | None
+
+
+class CandidateColumns(msgspec.Struct, frozen=True, gc=False):
+    """Posts in one answer's order (n,), their scores, the probabilities of their places.
+
+    Those that a cap by author or topic left out have none, and stand behind the others.
+    """
+
+    post_ids: list[str]
+    scores: list[float]
+    propensities: list[float | None]
+
+    @classmethod
+    def of(cls, candidates: Sequence[CandidateRecord]) -> "CandidateColumns":
+        """What an older release wrote."""
+        return cls(
+            [one.post_id for one in candidates],
+            [one.score for one in candidates],
+            [one.propensity for one in candidates],
+        )
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +62,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     policy: str
     limit: int
-    candidates: list[CandidateRecord]
+    candidates: CandidateColumns | list[CandidateRecord]
     served_by: str
     model_version: str | None = None
     features_as_of: datetime | None = None
@@ -54,6 +72,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     upserts_at: datetime | None = None
     vectors: list[list[float | None]] | None = None
     vector_names: list[str] | None = None
+
+    @property
+    def ranked(self) -> CandidateColumns:
+        """The candidates, whichever release wrote them."""
+        known = self.candidates
+        return known if isinstance(known, CandidateColumns) else CandidateColumns.of(known)
 
 
 class FeedbackRecord(msgspec.Struct, frozen=True, kw_only=True):

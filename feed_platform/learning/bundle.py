@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from feed_platform.feed import FeedError
 from feed_platform.learning import calibration
 from feed_platform.learning.calibration import Calibration, Vector
-from feed_platform.learning.scorers import KINDS, Matrix, Scorer
+from feed_platform.learning.scorers import KINDS, Boosted, Matrix, Scorer
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -49,6 +49,10 @@ class Head:
     def probability(self, matrix: Matrix) -> Vector:
         """Calibrated probabilities, shape (n,)."""
         return self.calibration.apply(self.scorer.raw(matrix))
+
+    def quickened(self, rows: Matrix) -> "Head":
+        """As `Bundle.quickened`."""
+        return replace(self, scorer=self.scorer.quickened(rows)) if isinstance(self.scorer, Boosted) else self
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ class Bundle:
         """The ranking score: the objectives' probabilities, weighted and summed, shape (n,)."""
         first, *others = (head.weight * probabilities[head.event] for head in self.heads)
         return sum(others, first)
+
+    def quickened(self) -> "Bundle":
+        """This bundle for a server: boosters predict as `quick_predict` says."""
+        return replace(self, heads=tuple(head.quickened(self.rows) for head in self.heads))
 
     def self_test(self) -> None:
         """Recompute the recorded answers.

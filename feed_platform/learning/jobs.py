@@ -4,7 +4,7 @@ import dagster as dg
 
 from feed_platform.learning.ranker import RankerConfig
 from feed_platform.learning.search import Limits
-from feed_platform.learning.searching import search_home, train_command
+from feed_platform.learning.searching import advice, search_home
 from feed_platform.learning.tracking import Launch
 from feed_platform.resources import RESOURCES, Home
 
@@ -19,7 +19,7 @@ def search_op(context: dg.OpExecutionContext, home: Home, config: SearchConfig) 
     base, limits = RankerConfig(**config.model_dump()), Limits(**config.model_dump())
     launch = Launch(context.run_id, context.job_name, context.log)
     found = search_home(home.settings, home.feed, base, limits, launch, context.log.info)
-    for line in (*found.lines(), f"train with it: {train_command(home.settings)}"):
+    for line in (*found.lines(), advice(home.settings, found)):
         context.log.info(line)
 
 

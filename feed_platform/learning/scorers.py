@@ -1,6 +1,7 @@
 """The kinds of model behind one interface: from a feature matrix to raw probabilities."""
 
 import json
+from copy import copy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feed_platform.learning.calibration import Vector, sigmoid
-from feed_platform.learning.dense_predict import dense_predict
+from feed_platform.learning.quick_predict import Predict, quick_predict
 
 Matrix = NDArray[np.float32]
 
@@ -157,10 +158,17 @@ class Boosted:
         self.booster = xgboost.Booster()
         self.booster.load_model(bytearray(model))
         self.booster.set_param({"nthread": threads})
+        self._predict: Predict = self.booster.inplace_predict
 
     def raw(self, matrix: Matrix) -> Vector:
         """The booster's probabilities, without a copy of the matrix."""
-        return dense_predict(self.booster, matrix).astype(np.float64)
+        return self._predict(matrix).astype(np.float64)
+
+    def quickened(self, rows: Matrix) -> "Boosted":
+        """This model for a server, proved on some rows: as `quick_predict`."""
+        quick = copy(self)
+        quick._predict = quick_predict(self.booster, rows)
+        return quick
 
     def dumps(self) -> bytes:
         """The booster as UBJSON."""

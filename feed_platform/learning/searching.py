@@ -46,9 +46,13 @@ def best_path(settings: Settings) -> Path:
     return settings.root / "search" / "best.yaml"
 
 
-def train_command(settings: Settings) -> str:
-    """How to train with the best settings."""
-    return f"dagster job execute -m feed_platform.definitions -j train -c {best_path(settings)}"
+def advice(settings: Settings, found: Found) -> str:
+    """What to do with what came out."""
+    if not found.gain:
+        return "today's settings are the best of those tried: there is nothing to train anew"
+    return (
+        f"train with it: dagster job execute -m feed_platform.definitions -j train -c {best_path(settings)}"
+    )
 
 
 def launchpad(config: RankerConfig) -> str:

@@ -37,7 +37,7 @@ def main(folder: Path, home: Path | None, requests: Sequence[object]) -> dict[st
     """
     process = psutil.Process()
     before = process.memory_info().rss
-    bundle = Bundle.load(folder)
+    bundle = Bundle.load(folder).quickened()
     bundle.self_test()
     answer = _as_replica(bundle, Settings(home=home), requests) if home else _alone(bundle)
     seconds = [_timed(answer, turn) for turn in range(WARM + TIMES)][WARM:]

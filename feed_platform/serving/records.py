@@ -3,12 +3,11 @@
 import random
 from collections.abc import Container
 from datetime import UTC, datetime
-from itertools import count
 
 import numpy as np
 
 from feed_platform.features.keys import key
-from feed_platform.interactions.records import CandidateRecord, FeedbackRecord, RequestRecord
+from feed_platform.interactions.records import CandidateColumns, FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
 from feed_platform.serving.ranking import Ranking
 from feed_platform.serving.schemas import FeedbackEvent
@@ -51,9 +50,7 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         experiment=ranking.arm.experiment,
         arm=ranking.arm.name,
         limit=ranking.limit,
-        candidates=[
-            *map(CandidateRecord, map(asked.posts.ids.__getitem__, order.tolist()), count(1), scores, chances)
-        ],
+        candidates=CandidateColumns([*map(asked.posts.ids.__getitem__, order.tolist())], scores, chances),
         served_by=scored.served_by,
         model_version=scored.model_version,
         features_as_of=snapshot.as_of if snapshot else None,

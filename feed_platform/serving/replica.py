@@ -1,6 +1,7 @@
 """The Ray Serve application: one replica wraps the API of `app.py`. Ray's workers import it."""
 
 import gc
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 MAX_ONGOING = 64
+SWITCH_SECONDS = 0.0005  # Python's lock: a model that is being loaded holds up answers no longer than this
 
 
 def build(args: dict[str, Any]) -> "Application":
@@ -44,6 +46,7 @@ class Ranker:
         keep_off_the_network()
         settings = replica_settings.load(Path(home))
         self._backend = Backend.open(settings, load_feed(settings))
+        sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what stands for good is not walked again while a request waits
 

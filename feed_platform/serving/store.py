@@ -46,7 +46,7 @@ class Model:
         missing = sorted(set(self.bundle.features) - set(snapshot.names))
         if missing:
             raise FeedError(f"snapshot {snapshot.hash[:12]} lacks the model's feature {missing[0]}")
-        return replace(self, wanted=snapshot.wanted(self.bundle.features))
+        return replace(self, wanted=snapshot.wanted(self.bundle.features).unpacked())
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Store:
         return True
 
     def _proved(self, named: Deployed) -> Model:
-        bundle = Bundle.load(self._models / named.bundle)
+        bundle = Bundle.load(self._models / named.bundle).quickened()
         bundle.self_test()
         return Model(named.version, bundle)
 

@@ -10,7 +10,7 @@ import pytest
 
 from feed_platform.feed import Feed
 from feed_platform.interactions.log_import import LogCounts, import_logs
-from feed_platform.interactions.records import CandidateRecord, FeedbackRecord, RequestRecord, encode
+from feed_platform.interactions.records import CandidateColumns, FeedbackRecord, RequestRecord, encode
 from feed_platform.interactions.segments import SegmentWriter, find_segments
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
@@ -30,6 +30,7 @@ TABLES = (
 
 
 def _request(request_id: str, posts: str = "abc", **changes: Any) -> RequestRecord:
+    ranks = range(1, len(posts) + 1)
     fields: dict[str, Any] = {
         "request_id": request_id,
         "user_id": "ann",
@@ -39,9 +40,9 @@ def _request(request_id: str, posts: str = "abc", **changes: Any) -> RequestReco
         "received_at": AT,
         "policy": "softmax",
         "limit": 2,
-        "candidates": [
-            CandidateRecord(post, rank, 1 / rank, 0.5 / rank) for rank, post in enumerate(posts, start=1)
-        ],
+        "candidates": CandidateColumns(
+            [*posts], [1 / rank for rank in ranks], [0.5 / rank for rank in ranks]
+        ),
         "served_by": "champion",
         "model_version": "3",
         "features_as_of": AT.replace(minute=0),

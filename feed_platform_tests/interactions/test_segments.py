@@ -7,9 +7,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from feed_platform.interactions.records import (
+    CandidateColumns,
     CandidateRecord,
     FeedbackRecord,
     RequestRecord,
@@ -144,13 +146,15 @@ def test_records_come_back_equal() -> None:
         received_at=at,
         policy="greedy",
         limit=1,
-        candidates=[CandidateRecord("p1", 1, 0.25, 1.0)],
+        candidates=CandidateColumns(["p1"], [0.25], [1.0]),
         served_by="champion",
         vectors=[[0.5, None]],
         vector_names=["a", "b"],
     )
     event = FeedbackRecord(event_id="e1", event_type="click", post_id="p1", occurred_at=at, received_at=at)
     assert decode_request(encode(request)) == request
+    older = msgspec.structs.replace(request, candidates=[CandidateRecord("p1", 1, 0.25, 1.0)])
+    assert decode_request(encode(older)).ranked == request.candidates
     assert decode_feedback(encode(event)) == event
 
 

@@ -174,10 +174,11 @@ def test_an_answer_is_logged_with_every_candidate_and_a_probe_is_not(
     assert (record.request_id, record.limit, record.policy) == ("r1", 2, "greedy")
     assert record.context == {"device": "tv"} and record.model_version == "1"
     assert record.features_as_of == samples.AS_OF
-    assert [one.post_id for one in record.candidates[:2]] == [item["post_id"] for item in answer["items"]]
-    assert len(record.candidates) == len(CANDIDATES) - 1
+    assert record.ranked.post_ids[:2] == [item["post_id"] for item in answer["items"]]
+    assert record.ranked.scores[:2] == [item["score"] for item in answer["items"]]
+    assert len(record.ranked.post_ids) == len(record.ranked.scores) == len(CANDIDATES) - 1
     assert record.vectors is not None and record.vector_names is not None
-    assert len(record.vectors) == len(record.candidates)
+    assert len(record.vectors) == len(record.ranked.post_ids)
     assert all(len(row) == len(record.vector_names) for row in record.vectors)
 
 

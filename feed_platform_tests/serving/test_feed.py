@@ -160,13 +160,13 @@ def test_an_answer_is_capped_and_its_logged_chances_are_those_under_the_caps(hom
     snapshot = backend.store.loaded.snapshot
     for payload in awaited(home.logs / "requests", len(answers)):
         record = decode_request(payload)
-        ids = [candidate.post_id for candidate in record.candidates]
+        ids = record.ranked.post_ids
         assert record.policy == "plackett_luce"
         assert set(ids) == {f"p{n}" for n in range(samples.POSTS)} - {samples.REMOVED}
         posts = snapshot.find(ids)
         kinds = list(zip(snapshot.author_ids(posts), snapshot.topics(posts), strict=True))
-        expected = chances([one.score / TEMPERATURE for one in record.candidates], kinds, (4, 6))
-        logged = [one.propensity for one in record.candidates if one.propensity is not None]
+        expected = chances([score / TEMPERATURE for score in record.ranked.scores], kinds, (4, 6))
+        logged = [chance for chance in record.ranked.propensities if chance is not None]
         assert logged == pytest.approx(expected, rel=1e-9)
         items = answers[record.request_id]["items"]
         assert [item["propensity"] for item in items] == logged[: len(items)]

@@ -61,7 +61,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pins.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, $(PYTHON) is older: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
-	@echo "Installing into $(VENV): about 1.7 GB, two to five minutes"
+	@echo "Installing into $(VENV): about 2.5 GB, two to five minutes"
 	@if command -v uv > /dev/null; then \
 		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
 		uv pip install --no-deps --python $(BIN)/python -r pins.txt && \

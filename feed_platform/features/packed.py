@@ -207,7 +207,7 @@ class Table:
         if len(self.keys) * columns > MOST_UNPACKED:
             return self
         ready = copy(self)
-        ready._unpacked = self._at(np.arange(len(self.keys)))
+        ready._unpacked = np.ascontiguousarray(self._at(np.arange(len(self.keys))))
         return ready
 
     def rows(self, wanted: Keys) -> Rows:

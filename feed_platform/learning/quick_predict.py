@@ -36,7 +36,7 @@ def quick_predict(booster: "xgboost.Booster", rows: NDArray[np.float32]) -> Pred
         log.warning("oneDAL can't predict, XGBoost does: %s", error)
         return booster.inplace_predict
     proof = np.vstack([rows, np.full_like(rows[:1], np.nan)])
-    if np.abs(quick(proof) - booster.inplace_predict(proof)).max() > TOLERANCE:
+    if not np.allclose(quick(proof), booster.inplace_predict(proof), rtol=0, atol=TOLERANCE):
         log.warning("oneDAL answers otherwise than XGBoost, which predicts")
         return booster.inplace_predict
     return quick

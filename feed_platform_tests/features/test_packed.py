@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feed_platform.features import packed as module
 from feed_platform.features.packed import Rate, Table, in_chunks, pack, smoothed
 
 ROWS = 200_000
@@ -64,8 +65,16 @@ def test_some_columns_alone_are_what_they_are_among_all(rows: list[list[float]],
     table, _ = packed(values, (Rate(last, 0, last // 2, PRIOR * GLOBAL, PRIOR),))
     places = data.draw(st.lists(st.sampled_from(range(last + 1)), min_size=1, unique=True))
     keys = np.arange(len(values), dtype=np.uint64)[::-1] * 2
-    taken = table.only(np.array(places)).take(keys)
-    np.testing.assert_array_equal(bits(taken), bits(values[::-1][:, places]))
+    narrow = table.only(np.array(places))
+    for read in (narrow, narrow.unpacked()):
+        np.testing.assert_array_equal(bits(read.take(keys)), bits(values[::-1][:, places]))
+
+
+def test_a_large_table_stays_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, _ = packed(np.array([[1], [2], [3]], dtype=np.float32))
+    assert table.unpacked() is not table
+    monkeypatch.setattr(module, "MOST_UNPACKED", 2)
+    assert table.unpacked() is table
 
 
 def test_an_unknown_key_gets_the_first_row() -> None:

@@ -57,6 +57,19 @@ def test_a_row_has_one_score_wherever_it_stands(quick: Predict, rows: int) -> No
     np.testing.assert_array_equal(quick(matrix), alone)
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_takes_trees_without_or_with_one_split(depth: int) -> None:
+    """Depth 0: a label that no feature tells anything of leaves roots alone."""
+    matrix = np.zeros((50, WIDTH), dtype=np.float32)
+    matrix[:, 0] = np.arange(50) % 2 * depth
+    label = (np.arange(50) % 4 == 1).astype(float)
+    data = xgboost.DMatrix(matrix, label=label, feature_names=[f"a{n}" for n in range(WIDTH)])
+    stumps = xgboost.train({"objective": "binary:logistic", "max_depth": 1}, data, 3)
+    quick = quick_predict(stumps, matrix[:2])
+    assert quick != stumps.inplace_predict
+    np.testing.assert_allclose(quick(matrix), stumps.inplace_predict(matrix), rtol=0, atol=TOLERANCE)
+
+
 def test_the_answer_outlives_the_next_call(quick: Predict) -> None:
     first = quick(counts(50, 4))
     kept = first.copy()

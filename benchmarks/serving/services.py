@@ -1,11 +1,11 @@
 """The contenders' processes: started in turns, timed until ready, weighed, ended."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,26 +37,24 @@ class Service:
     @property
     def memory_mib(self) -> float:
         """Proportional memory of its processes (MiB)."""
-        return sum(map(_pss, self._pids())) / 2**20
+        return sum(_pss(one.pid) for one in self._processes()) / 2**20
 
     def pause(self) -> None:
         """Stop its processes where they are: a Ray that nobody asks takes a seventh of a core."""
-        for one in self._processes():
-            one.suspend()
+        self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """Let them go on, and catch up with what they missed."""
-        for one in self._processes():
-            one.resume()
+        self._signal(signal.SIGCONT)
         time.sleep(WAKE_SECONDS)
 
-    def _processes(self) -> Iterator[psutil.Process]:
-        for pid in self._pids():
-            with suppress(psutil.NoSuchProcess):
-                yield psutil.Process(pid)
+    def _signal(self, number: signal.Signals) -> None:
+        for one in self._processes():
+            one.signal(number)
 
-    def _pids(self) -> set[int]:
-        return {self.leader, *(one.pid for one in processes.of_session(self.leader, self.folder))}
+    def _processes(self) -> set[Process]:
+        leader = Process.find(self.leader)
+        return {*([leader] if leader else []), *processes.of_session(self.leader, self.folder)}
 
     def ask(self, path: str, body: bytes) -> dict[str, list[dict[str, float]]]:
         """One answer."""

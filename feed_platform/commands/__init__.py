@@ -1,0 +1,1 @@
+"""What `feed` does, as a thin layer for people: every command calls plain functions of the packages."""

@@ -1,0 +1,62 @@
+"""`feed.toml`: what a feed is. Written by the first import, validated at every read."""
+
+from feed_platform.feed.file import (
+    feed_path,
+    find_feed,
+    first_mistake,
+    load_feed,
+    save_feed,
+    write_atomically,
+)
+from feed_platform.feed.model import EVENT_TYPES, Feed
+from feed_platform.feed.parts import (
+    SLICES,
+    AttributeKind,
+    Attributes,
+    Budgets,
+    ContextKind,
+    Exploration,
+    FeedError,
+    FeedSettings,
+    Moderation,
+    Objective,
+    Part,
+    Promotion,
+    Ranker,
+    Serving,
+    SliceFloor,
+    nearest,
+)
+from feed_platform.feed.sources import LogPolicy, MappingSource, Outage, SimulatorSource, Source
+
+__all__ = [
+    "EVENT_TYPES",
+    "SLICES",
+    "AttributeKind",
+    "Attributes",
+    "Budgets",
+    "ContextKind",
+    "Exploration",
+    "Feed",
+    "FeedError",
+    "FeedSettings",
+    "LogPolicy",
+    "MappingSource",
+    "Moderation",
+    "Objective",
+    "Outage",
+    "Part",
+    "Promotion",
+    "Ranker",
+    "Serving",
+    "SimulatorSource",
+    "SliceFloor",
+    "Source",
+    "feed_path",
+    "find_feed",
+    "first_mistake",
+    "load_feed",
+    "nearest",
+    "save_feed",
+    "write_atomically",
+]

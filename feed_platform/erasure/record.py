@@ -6,6 +6,7 @@ import duckdb
 
 from feed_platform.erasure.pending import Pending
 from feed_platform.lake.erased import suppression
+from feed_platform.lake.tables import has_table
 
 TABLE = "training.erasures"
 # Versions of the lake before `readable_from` are gone, and with them what these models were trained on.
@@ -13,10 +14,6 @@ CREATE = f"""
 create table if not exists {TABLE} (
   erased_at TIMESTAMP, people BIGINT, rows_deleted BIGINT, rows_anonymized BIGINT, log_records BIGINT,
   model_versions VARCHAR[], readable_from BIGINT)
-"""
-EXISTS = f"""
-select 1 from duckdb_tables()
-where database_name = 'lake' and schema_name || '.' || table_name = '{TABLE}'
 """
 SUMMARY = f"""
 select coalesce(list_distinct(flatten(list(model_versions))), []), max(readable_from) from {TABLE}
@@ -51,6 +48,6 @@ def record(con: duckdb.DuckDBPyConnection, done: Pending, version: int) -> None:
 
 def erasures(con: duckdb.DuckDBPyConnection) -> Erasures:
     """What this home's erasures leave to know."""
-    row = con.execute(SUMMARY).fetchone() if con.execute(EXISTS).fetchone() else None
+    row = con.execute(SUMMARY).fetchone() if has_table(con, TABLE) else None
     models, version = row or ([], None)
     return Erasures(len(suppression(con).hashes), tuple(sorted(models, key=int)), version)

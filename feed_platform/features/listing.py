@@ -7,12 +7,9 @@ import duckdb
 from feed_platform.features.catalogue import Feature, catalogue
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
+from feed_platform.lake.tables import columns_of
 
 HEADER = ("feature", "of", "type", "window", "definition", "null when", "coverage")
-EXAMPLES = """
-select column_name from duckdb_columns()
-where database_name = 'lake' and schema_name = 'training' and table_name = 'examples'
-"""
 
 
 def listing(feed: Feed, lake: Lake) -> Iterator[tuple[str, ...]]:
@@ -33,7 +30,7 @@ def listing(feed: Feed, lake: Lake) -> Iterator[tuple[str, ...]]:
 
 def coverage(con: duckdb.DuckDBPyConnection, features: tuple[Feature, ...]) -> dict[str, float]:
     """The share of training examples in which each feature has a value; empty before there are any."""
-    stored = {name for (name,) in con.execute(EXAMPLES).fetchall()}
+    stored = columns_of(con, "training.examples")
     names = [feature.name for feature in features if feature.name in stored]
     if not names:
         return {}

@@ -29,6 +29,7 @@ from feed_platform.interactions.versions import stand_versions
 from feed_platform.lake import seal
 from feed_platform.lake.erased import erased_filter, erased_name
 from feed_platform.lake.seal import reopen
+from feed_platform.lake.tables import columns_of
 
 Days = tuple[datetime, datetime]
 
@@ -189,17 +190,7 @@ class Merge:
 
 def add_attribute_columns(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> None:
     """Give a raw table a column for each attribute that the feed declares."""
-    stored = columns_of(con, table)
+    stored = columns_of(con, f"raw.{table.name}")
     for name, kind in attributes_of(table, feed).items():
         if name not in stored:
             con.execute(f"alter table raw.{table.name} add column {quoted(name)} {ATTRIBUTE_TYPES[kind]}")
-
-
-def columns_of(con: duckdb.DuckDBPyConnection, table: RawTable) -> set[str]:
-    """The columns that a raw table has in the lake."""
-    found = con.execute(
-        "select column_name from information_schema.columns "
-        "where table_catalog = 'lake' and table_schema = 'raw' and table_name = ?",
-        [table.name],
-    ).fetchall()
-    return {name for (name,) in found}

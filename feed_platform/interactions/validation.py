@@ -9,12 +9,12 @@ import duckdb
 from feed_platform.feed import Feed, load_feed
 from feed_platform.interactions.batch import RAW_TABLES
 from feed_platform.interactions.checking import stored_problems
-from feed_platform.interactions.merge import columns_of
 from feed_platform.interactions.quarantine import quarantined_rules
 from feed_platform.interactions.schemas import RAW, RawTable, described
 from feed_platform.interactions.staging import CLOCK_SKEW
 from feed_platform.lake import Lake
 from feed_platform.lake.erased import is_somebodys
+from feed_platform.lake.tables import columns_of
 from feed_platform.settings import Settings
 
 GAPS = {
@@ -77,7 +77,7 @@ def _issues(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> Iter
 
 def _row_rules(con: duckdb.DuckDBPyConnection, table: RawTable, feed: Feed) -> dict[str, int]:
     """How many stored rows break each rule of the table's description."""
-    stored = columns_of(con, table)
+    stored = columns_of(con, f"raw.{table.name}")
     latest = datetime.now(UTC).replace(tzinfo=None) + CLOCK_SKEW
     columns = (column for column in described(table, feed, latest) if column.name in stored)
     broken = {rule: case for column in columns for rule, case in stored_problems(column).items()}

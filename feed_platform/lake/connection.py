@@ -126,9 +126,17 @@ class Lake:
     def _attach(self, options: list[str]) -> duckdb.DuckDBPyConnection:
         for folder in (self.temp, Path(self.catalog).parent if not self.on_postgres else self.temp):
             folder.mkdir(parents=True, exist_ok=True)
-        con = duckdb.connect(config={"memory_limit": self.memory_limit, "temp_directory": str(self.temp)})
+        con = duckdb.connect(
+            config={
+                "memory_limit": self.memory_limit,
+                "temp_directory": str(self.temp),
+                # Their signatures would be computed at each opening, for a tenth of a second each.
+                "allow_unsigned_extensions": "true",
+            }
+        )
         for name in EXTENSIONS:
             con.load_extension(str(extension_path(name)))
+        con.execute("SET allow_unsigned_extensions = false")
         timeout = [] if self.on_postgres else [f"META_BUSY_TIMEOUT {BUSY_TIMEOUT_MS}"]
         con.execute(f"ATTACH {_quoted(self.address)} AS lake ({', '.join(options + timeout)})")
         con.execute("USE lake; SET TimeZone = 'UTC'")

@@ -3,6 +3,7 @@
 import duckdb
 
 from feed_platform.feed import FeedError
+from feed_platform.lake.tables import has_table
 
 VERSION = 4
 
@@ -86,9 +87,6 @@ def check_contract(con: duckdb.DuckDBPyConnection) -> None:
 
 def _version(con: duckdb.DuckDBPyConnection) -> int:
     """The contract that a lake was written under; 0 for an empty one."""
-    found = con.execute(
-        "select 1 from information_schema.tables where table_catalog = 'lake' "
-        "and table_schema = 'raw' and table_name = 'contract'"
-    ).fetchone()
-    row = con.execute("select max(version) from raw.contract").fetchone() if found else None
+    known = has_table(con, "raw.contract")
+    row = con.execute("select max(version) from raw.contract").fetchone() if known else None
     return int(row[0]) if row and row[0] is not None else 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from feed_platform.lake.tables import has_table
 from feed_platform.lake.traces import is_distinctive_sql
 
 TABLE = "raw.erased"
@@ -18,10 +19,6 @@ PREFIX = "erased-"
 CREATE = f"create table if not exists {TABLE} (user_hash VARCHAR, salt VARCHAR, erased_at TIMESTAMP)"
 # What may be an id in a row's JSON: a whole text, and a part of it between separators.
 WORDS = (r'[^"\\]+', r"[^\s\"\\,;:|=(){}\[\]<>]+")
-EXISTS = """
-select 1 from duckdb_tables()
-where database_name = 'lake' and schema_name = 'raw' and table_name = 'erased'
-"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Suppression:
 
 def suppression(con: duckdb.DuckDBPyConnection) -> Suppression:
     """The lake's list; empty, with a fresh salt, where nobody was erased yet."""
-    rows = con.execute(f"select user_hash, salt from {TABLE}").fetchall() if _exists(con) else []
+    rows = con.execute(f"select user_hash, salt from {TABLE}").fetchall() if has_table(con, TABLE) else []
     salt = rows[0][1] if rows else secrets.token_hex(16)
     return Suppression(salt, frozenset(user_hash for user_hash, _ in rows))
 
@@ -106,7 +103,3 @@ def names_erased(con: duckdb.DuckDBPyConnection, record: str) -> str:
 def is_somebodys(event_id: str) -> str:
     """SQL that is false of an erased person's events, which only count; `is_somebodys` in the dbt macros."""
     return f"{event_id} not like '{PREFIX}%'"
-
-
-def _exists(con: duckdb.DuckDBPyConnection) -> bool:
-    return con.execute(EXISTS).fetchone() is not None

@@ -7,6 +7,7 @@ import duckdb
 
 from feed_platform.feed import Feed
 from feed_platform.lake.connection import Lake
+from feed_platform.lake.tables import has_table
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -64,11 +65,7 @@ def reopen(con: duckdb.DuckDBPyConnection, known_from: datetime) -> None:
     they are written anew from the rebuilt features.
     """
     con.execute("insert into raw.reopened values (?, now()::timestamp)", [known_from])
-    examples = con.execute(
-        "select 1 from duckdb_tables() where database_name = 'lake' "
-        "and schema_name = 'training' and table_name = 'examples'"
-    ).fetchone()
-    if examples:
+    if has_table(con, "training.examples"):
         con.execute("delete from training.examples where matured_at >= ?", [known_from])
 
 

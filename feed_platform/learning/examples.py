@@ -12,6 +12,7 @@ from feed_platform.features.frame import training_frame
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.lake.seal import DAY
+from feed_platform.lake.tables import columns_of
 from feed_platform.learning.schema import check_examples
 
 TABLE = "training.examples"
@@ -55,7 +56,7 @@ def write_examples(lake: Lake, feed: Feed, start: datetime, end: datetime) -> Wr
 
 def has_examples(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the training table has been created."""
-    return bool(_columns(con))
+    return bool(columns_of(con, TABLE))
 
 
 def _slices(days: list[tuple[datetime, int]]) -> Iterator[tuple[datetime, datetime]]:
@@ -99,7 +100,7 @@ def _known_ids(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 def _make_room(con: duckdb.DuckDBPyConnection) -> None:
     """Create the table, or add the columns that it lacks: null in the rows before."""
-    known = _columns(con)
+    known = columns_of(con, TABLE)
     if not known:
         con.execute(f"create table {TABLE} as select * from fresh limit 0")
         return
@@ -107,13 +108,3 @@ def _make_room(con: duckdb.DuckDBPyConnection) -> None:
     for name, kind in wanted:
         if name not in known:
             con.execute(f'alter table {TABLE} add column "{name}" {kind}')
-
-
-def _columns(con: duckdb.DuckDBPyConnection) -> set[str]:
-    schema, table = TABLE.split(".")
-    rows = con.execute(
-        "select column_name from duckdb_columns() where database_name = 'lake' "
-        "and schema_name = ? and table_name = ?",
-        [schema, table],
-    ).fetchall()
-    return {name for (name,) in rows}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import duckdb
 
 from feed_platform.lake import Lake
+from feed_platform.lake.tables import has_table
 
 TABLE = "training.promotions"
 Event = Literal["verdict", "approved", "rejected", "stand-in", "rolled back"]
@@ -84,14 +85,3 @@ def waiting(con: duckdb.DuckDBPyConnection) -> list[str]:
             order by max(decided_at) desc"""
     ).fetchall()
     return [str(row[0]) for row in rows]
-
-
-def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Whether the lake has a table; `name` is schema.table."""
-    schema, table = name.split(".")
-    found = con.execute(
-        "select 1 from information_schema.tables where table_catalog = 'lake' "
-        "and table_schema = ? and table_name = ?",
-        [schema, table],
-    ).fetchone()
-    return found is not None

@@ -8,8 +8,8 @@ from feed_platform.evaluation.bootstrap import Measure
 from feed_platform.evaluation.off_policy.evaluate import TEMPERATURES
 from feed_platform.evaluation.off_policy.publish import TABLE
 from feed_platform.feed import Promotion
+from feed_platform.lake.tables import has_table
 from feed_platform.promotion.finding import Finding, Outcome
-from feed_platform.promotion.ledger import has_table
 
 NAME = "off-policy value"
 ANSWERS = f"""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import polars as pl
 
@@ -17,6 +16,7 @@ from feed_platform.evaluation.errors.trials import Point
 from feed_platform.evaluation.pages import Section, fill, section
 from feed_platform.feed import Feed, write_atomically
 from feed_platform.lake import Lake
+from feed_platform.lake.tables import has_table
 from feed_platform.learning import registry
 from feed_platform.learning.plots import INK, MODEL, OTHER, new_figure, svg
 from feed_platform.learning.record import TrainingRecord
@@ -91,7 +91,7 @@ def save_diagnosis(lake: Lake, version: ModelVersion, lake_version: int, found: 
 def saved_diagnosis(lake: Lake, version: ModelVersion) -> list[Diagnosis]:
     """The diagnosis that the lake keeps of a version of this run, by objective; none where there is none."""
     with lake.read() as con:
-        if not _exists(con):
+        if not has_table(con, TABLE):
             return []
         kept = con.execute(
             f"from {TABLE} where model_version = ? and run_id = ?", [version.version, version.run_id]
@@ -162,14 +162,6 @@ def _spread(measures: list[Measure]) -> np.ndarray:
 
 def _lake_version(settings: Settings, version: ModelVersion) -> int:
     return TrainingRecord.of(registry.client(settings), version.run_id).lake_version
-
-
-def _exists(con: duckdb.DuckDBPyConnection) -> bool:
-    schema, table = TABLE.split(".")
-    found = con.execute(
-        "select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, table]
-    )
-    return found.fetchone() is not None
 
 
 def _row(point: Point) -> dict[str, Any]:

@@ -10,16 +10,13 @@ from feed_platform.evaluation.bootstrap import Measure
 from feed_platform.evaluation.off_policy.answer import Answer, Worth
 from feed_platform.feed import FeedError
 from feed_platform.lake import Lake
+from feed_platform.lake.tables import has_table
 from feed_platform.learning.registry import ModelVersion
 
 TABLE = "training.off_policy"
 COLUMNS = """model_version VARCHAR, target VARCHAR, metric VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE,
              n BIGINT, verdict VARCHAR, sentence VARCHAR, evaluated_at TIMESTAMP"""
 
-EXISTS = """
-from duckdb_tables()
-where database_name = 'lake' and schema_name = 'training' and table_name = 'off_policy'
-"""
 VERDICTS = f"""
 with answers as (select distinct model_version, target, verdict, sentence from {TABLE})
 select model_version, verdict, sentence from answers
@@ -53,10 +50,7 @@ def saved_verdicts(lake: Lake) -> list[str]:
         FeedError: no version has been evaluated.
     """
     with lake.read() as con:
-        found = con.execute(
-            "from duckdb_tables() where schema_name = 'training' and table_name = 'off_policy'"
-        )
-        rows = con.execute(VERDICTS).fetchall() if found.fetchone() else []
+        rows = con.execute(VERDICTS).fetchall() if has_table(con, TABLE) else []
     if not rows:
         raise FeedError("no model has been evaluated yet: run dagster job execute -j train")
     return [f"model {version}, {word}: {sentence}" for version, word, sentence in rows]

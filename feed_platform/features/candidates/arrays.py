@@ -10,9 +10,10 @@ import polars as pl
 
 from feed_platform.features.candidates import queries
 from feed_platform.features.candidates.events import make_tables
-from feed_platform.features.candidates.neighbours import TABLE, has_neighbours
+from feed_platform.features.candidates.neighbours import TABLE
 from feed_platform.features.snapshot_arrays import Arrays
 from feed_platform.feed import Feed
+from feed_platform.lake.tables import has_table
 
 
 def read_candidates(con: duckdb.DuckDBPyConnection, feed: Feed, as_of: datetime, snapshot: Arrays) -> Arrays:
@@ -63,7 +64,7 @@ def read_neighbours(con: duckdb.DuckDBPyConnection, snapshot: Arrays) -> Arrays:
         snapshot: the snapshot's other arrays.
     """
     known = snapshot["posts.keys"]
-    if not has_neighbours(con):
+    if not has_table(con, TABLE):
         return _lists("similar", {"owner": known[:0], "item": known[:0]}, len(known))
     found = con.execute(
         f"""select md5_number_lower(post_id) as owner, md5_number_lower(neighbour_id) as item

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import duckdb
-
 from feed_platform.features.builds import last_build
 from feed_platform.features.candidates.events import ENGAGED_KEPT, make_tables
 from feed_platform.feed import Feed
@@ -77,13 +75,3 @@ def write_neighbours(lake: Lake, feed: Feed) -> Written:
         con.register("found", found)
         con.execute(f"insert into {TABLE} select * from found")
     return Written(len(found["post_id"].unique()), found.num_rows)
-
-
-def has_neighbours(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether they have been computed yet."""
-    schema, name = TABLE.split(".")
-    found = con.execute(
-        "select 1 from duckdb_tables() where database_name = 'lake' and schema_name = ? and table_name = ?",
-        [schema, name],
-    )
-    return found.fetchone() is not None

@@ -3,7 +3,6 @@
 import duckdb
 
 from feed_platform.feed import FeedError
-from feed_platform.lake.tables import has_table
 
 VERSION = 4
 
@@ -87,6 +86,8 @@ def check_contract(con: duckdb.DuckDBPyConnection) -> None:
 
 def _version(con: duckdb.DuckDBPyConnection) -> int:
     """The contract that a lake was written under; 0 for an empty one."""
-    known = has_table(con, "raw.contract")
-    row = con.execute("select max(version) from raw.contract").fetchone() if known else None
+    try:
+        row = con.execute("select max(version) from raw.contract").fetchone()
+    except duckdb.CatalogException:
+        return 0
     return int(row[0]) if row and row[0] is not None else 0

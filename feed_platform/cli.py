@@ -57,14 +57,14 @@ def env() -> None:
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """What this home holds: rows, seal, what was erased, models and the last verdict, service."""
-    from feed_platform.status import home_status
+    from feed_platform.status import home_status, service_line
 
     facts = home_status(Settings())
     if as_json:
         print(json.dumps(facts, default=str, indent=2))
         return
     width = max(map(len, facts))
-    for name, value in facts.items():
+    for name, value in (facts | {"service": service_line(facts["service"])}).items():
         print(f"{name:{width}} {value}")
 
 

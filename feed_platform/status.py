@@ -1,5 +1,6 @@
 """What a home holds, in a few facts."""
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from feed_platform.erasure import Erasures, erasures
@@ -39,6 +40,25 @@ def home_status(settings: Settings) -> dict[str, Any]:
         "wait for approval": ", ".join(waiting) or "none",
         "service": service_status(settings),
     }
+
+
+def service_line(service: Mapping[str, Any]) -> str:
+    """What `home_status` says of the service, in words; `feed serve status` says all.
+
+    Example:
+        >>> service_line({"running": False, "deployed_version": "3"})
+        'stopped, version 3 deployed: feed serve start'
+        >>> service_line({"running": False, "deployed_version": None})
+        'stopped, no version deployed'
+    """
+    version = service["deployed_version"]
+    deployed = f"version {version} deployed" if version else "no version deployed"
+    if not service["running"]:
+        return f"stopped, {deployed}" + (": feed serve start" if version else "")
+    replicas = service["replicas"]
+    ready = f"{sum(one.get('ready', False) for one in replicas)} of {len(replicas)} replicas ready"
+    wrong = ", errors: feed serve status" if any(one.get("errors") for one in replicas) else ""
+    return f"{service['url']}, {deployed}, {ready}{wrong}"
 
 
 def _models(settings: Settings) -> dict[str, str]:

@@ -2,21 +2,26 @@
 
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from feed_platform.features.builds import record_build
+from feed_platform.interactions.log_import import import_logs
 from feed_platform.interactions.segments import SegmentWriter, find_segments
+from feed_platform.interactions.upsert_log import UpsertLog
 from feed_platform.lake import Lake
 from feed_platform.lake.connection import version_of
 from feed_platform.resources import RESOURCES
 from feed_platform.serving import pointer
 from feed_platform.serving.pointer import Deployed, Pointer
+from feed_platform.serving.records import now
 from feed_platform.settings import Settings
 from feed_platform.upkeep import keep_up
 from feed_platform.upkeep.schedules import upkeep
+from feed_platform_tests.serving import samples
 
 MONTHS_AGO = time.time() - 90 * 86_400
 
@@ -44,6 +49,28 @@ def test_old_imported_segments_go_and_others_stay(home: Settings) -> None:
     assert [path.exists() for path in (*gone, *kept)] == [False, False, True, True]
     with Lake.of(home).read() as con:
         assert len(con.sql("from serving.segments")) == 1
+
+
+def test_upserts_go_when_the_snapshot_holds_them_and_their_numbers_go_on(home: Settings) -> None:
+    posts = count()
+
+    def upsert() -> int:
+        log = UpsertLog(home.logs / "upserts", rotate_bytes=1)
+        return log.append("posts", [(f"p{next(posts)}", {"topic": "art"})])
+
+    def imported() -> int:
+        with Lake.of(home).write("import") as con:
+            return import_logs(con, home, samples.FEED, now()).upserts.posts.inserted
+
+    samples.publish_snapshot(home)
+    as_of = samples.AS_OF.replace(tzinfo=UTC).timestamp()
+    assert [upsert() for _ in range(4)] == [1, 2, 3, 4] and imported() == 4
+    segments = list(find_segments(home.logs / "upserts").values())
+    for path, days in zip(segments, (3, 2, 0, 3), strict=True):
+        os.utime(path, (as_of - days * 86_400, as_of - days * 86_400))
+    assert keep_up(home, timedelta(0)).segments == 2
+    assert [path.exists() for path in segments] == [False, False, True, True]
+    assert imported() == 0 and upsert() == 5 and imported() == 1
 
 
 def test_deployed_bundles_and_the_last_build_stay(home: Settings) -> None:

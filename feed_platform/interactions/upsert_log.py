@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -61,9 +62,10 @@ class UpsertTail:
         """The whole records since the last call, in the order of their numbers."""
         records = []
         for name, path in find_segments(self.folder).items():
-            found = read_from(path, self.offsets.get(name, 0))
-            self.offsets[name] = found.offset
-            records += [record for payload in found.payloads if (record := _understood(payload))]
+            with suppress(FileNotFoundError):  # an old one that upkeep has removed
+                found = read_from(path, self.offsets.get(name, 0))
+                self.offsets[name] = found.offset
+                records += [record for payload in found.payloads if (record := _understood(payload))]
         return sorted(records, key=lambda record: record.number)
 
 
@@ -93,9 +95,11 @@ class UpsertLog:
         return self._number
 
     def _catch_up(self) -> None:
-        """Go on from the last record that anyone wrote."""
+        """Go on from the last record that anyone wrote; a segment is named after its first number."""
         for record in self._tail.read():
             self._number, self._received_at = record.number, record.received_at
+        newest = max(self._tail.offsets, default="1-")
+        self._number = max(self._number, int(newest.partition("-")[0]) - 1)
 
     def _packed(self, owner: str, changes: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
         now = datetime.now(UTC).replace(tzinfo=None)

@@ -4,18 +4,20 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
 from feed_platform.features.builds import find_last_build
+from feed_platform.features.online import current_snapshot, read_manifest
+from feed_platform.feed import FeedError
 from feed_platform.interactions.log_retention import remove_imported
 from feed_platform.lake import Lake
 from feed_platform.lake.maintenance import KEEP, Maintained, Retention, maintain
 from feed_platform.learning import registry
 from feed_platform.learning.record import TAG, TrainingRecord
 from feed_platform.learning.registry import Alias, ModelVersion
-from feed_platform.serving import pointer
+from feed_platform.serving import pointer, upserts
 from feed_platform.settings import Settings
 
 ABANDONED_SECONDS = 86_400
@@ -55,7 +57,9 @@ def keep_up(settings: Settings, kept: timedelta = KEEP) -> Upkeep:
     return Upkeep(
         lake=maintain(lake, spared, Retention(kept)),
         spared=spared,
-        segments=remove_imported(settings, lake, time.time() - kept.total_seconds()),
+        segments=remove_imported(
+            settings, lake, time.time() - kept.total_seconds(), _upserts_read_until(settings)
+        ),
         bundles=_remove(_idle_bundles(settings)),
         leftovers=_remove(_leftovers(settings)),
     )
@@ -68,6 +72,19 @@ def spared_versions(settings: Settings, lake: Lake) -> set[int]:
     records = [record for version in _live_models(settings) if (record := _record(settings, version))]
     named = {version for record in records for version in (record.lake_version, record.read_at)}
     return named | ({build.lake_version} if build else set())
+
+
+def _upserts_read_until(settings: Settings) -> float:
+    """Before when no replica asks for upserts, in seconds since the epoch: the snapshot holds them."""
+    folder = current_snapshot(settings)
+    try:
+        manifest = read_manifest(folder) if folder else None
+    except FeedError:  # an older release's
+        manifest = None
+    if manifest is None:
+        return 0.0
+    as_of = datetime.fromisoformat(manifest["as_of"]).replace(tzinfo=UTC)
+    return (as_of - upserts.KEPT).timestamp()
 
 
 def _live_models(settings: Settings) -> list[ModelVersion]:

@@ -106,6 +106,7 @@ def _without_canary(rows: list[tuple[object, ...]], pseudonym: str) -> list[tupl
     return sorted(left, key=str)
 
 
+@pytest.mark.slow
 def test_no_trace_is_left_and_sums_stay_through_a_rebuild(home: Settings) -> None:
     sums, examples = _rows(home, SUMS), _rows(home, EXAMPLES, CANARY)
     assert _traces(home) and examples
@@ -226,6 +227,7 @@ def test_a_short_id_is_erased_where_it_is_a_persons(home: Settings) -> None:
     assert planned.rows.deleted == {"raw.users": 1, "quarantine.users": 1} and not planned.rows.changed
 
 
+@pytest.mark.slow
 def test_an_unknown_person_changes_nothing(home: Settings) -> None:
     with pytest.raises(FeedError, match="stranger-0000; nobody was erased"):
         erase(home, [CANARY, "stranger-0000"])
@@ -283,6 +285,7 @@ def _feed(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did_and_exits_accordingly(home: Settings, tmp_path: Path) -> None:
     unknown = _feed(home, "erase-user", "stranger-0000")
     assert unknown.returncode == 2 and "unknown to this home: stranger-0000" in unknown.stderr

@@ -205,6 +205,7 @@ def test_two_versions_are_compared_on_the_same_rows(shared: Settings, reports: l
     assert same.order.alike.value == 1
 
 
+@pytest.mark.slow
 def test_champion_and_challenger_stand_beside_each_other_and_the_champion_before(home: Settings) -> None:
     fill_lake(home, synthetic_frame(3_000))
     first = train(home, FEED, RankerConfig(rounds=20), Launch("run-1", "train")).candidate

@@ -61,6 +61,7 @@ def build(home: Settings, days: tuple[datetime, datetime], sealed_until: datetim
     build_open(home, FEED, days, sealed_until, *arguments)
 
 
+@pytest.mark.slow
 @few_builds
 @given(world=worlds())
 def test_features_labels_and_snapshot_equal_a_recomputation(

@@ -33,6 +33,8 @@ from feed_platform_tests.learning.homes import NewHome
 from feed_platform_tests.promotion.homes import feed_in, fill
 from feed_platform_tests.serving.samples import registered
 
+pytestmark = pytest.mark.slow
+
 KEPT = "event, model_version, champion, claim, verdict, attempt"
 AUTOMATIC, APPROVAL = feed_in("automatic"), feed_in("approval")
 
@@ -151,7 +153,6 @@ def test_where_nothing_is_shown_popularity_stands_in_and_the_run_ends_well_with_
     assert lines(home)[-1][:2] == ("stand-in", champion.version)
 
 
-@pytest.mark.slow
 def test_killed_between_any_two_writes_alias_and_pointer_agree_again(home: Settings) -> None:
     for seed in (1, 2, 3):
         registered(home, seed)

@@ -13,7 +13,7 @@ import pytest
 from feed_platform.feed import Feed, FeedError
 from feed_platform.home import prepare_home
 from feed_platform.lake import Lake, as_of, seal
-from feed_platform.lake.connection import version_of
+from feed_platform.lake.connection import extension_path, version_of
 from feed_platform.lake.contract import VERSION
 from feed_platform.lake.seal import move_seal
 from feed_platform.settings import Settings
@@ -131,3 +131,15 @@ def test_preparing_a_home_twice_changes_nothing(home: Settings) -> None:
 def test_as_of_leaves_the_time_that_publishing_takes() -> None:
     assert as_of(datetime(2026, 1, 2, 0, 9, 59), FEED) == datetime(2026, 1, 1, 23)
     assert as_of(datetime(2026, 1, 2, 0, 10), FEED) == datetime(2026, 1, 2)
+
+
+def test_once_the_lake_is_open_no_forged_extension_comes_in(home: Settings, tmp_path: Path) -> None:
+    forged = tmp_path / "forged.duckdb_extension"
+    data = bytearray(extension_path("ducklake").read_bytes())
+    data[-1] ^= 1
+    forged.write_bytes(data)
+    with Lake.of(home).read() as con:
+        with pytest.raises(duckdb.IOException, match="signature"):
+            con.load_extension(str(forged))
+        with pytest.raises(duckdb.InvalidInputException):
+            con.execute("SET allow_unsigned_extensions = true")

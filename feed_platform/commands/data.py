@@ -4,12 +4,12 @@ import os
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from feed_platform.commands.said import to_stderr
 from feed_platform.feed import FeedError, SimulatorSource, load_feed
 from feed_platform.options import mirroring
 from feed_platform.settings import Settings
@@ -63,7 +63,12 @@ def _import_mapping(mapping: Path, mode: Literal["history", "live"] | None, as_h
     prepare_home(settings)
     with reading() as progress:
         counts = import_mapping(
-            settings, mapping, mode=mode, as_history=as_history, progress=progress, note=to_stderr
+            settings,
+            mapping,
+            mode=mode,
+            as_history=as_history,
+            progress=progress,
+            note=partial(typer.echo, err=True),
         )
     print(counts)
 
@@ -119,7 +124,7 @@ def export(
     from feed_platform.lake.export import export_table
 
     rows = export_table(Lake.of(Settings()), table, form, out, where)
-    to_stderr(f"{rows:,} rows")
+    typer.echo(f"{rows:,} rows", err=True)
 
 
 @data.command()

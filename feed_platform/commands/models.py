@@ -1,11 +1,11 @@
 """Commands on a feed's models: what could be learnt, verdicts, reports, where an answer comes from."""
 
 import json
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from feed_platform.commands.said import to_stderr
 from feed_platform.feed import FeedError, load_feed
 from feed_platform.settings import Settings
 
@@ -40,7 +40,7 @@ def search(
 
     settings, launch = Settings(), Launch(uuid4().hex, "search")
     base, limits = RankerConfig(seed=seed), Limits(trials=trials, minutes=minutes)
-    found = search_home(settings, load_feed(settings), base, limits, launch, to_stderr)
+    found = search_home(settings, load_feed(settings), base, limits, launch, partial(typer.echo, err=True))
     print(*found.lines(), advice(settings, found), sep="\n")
 
 
@@ -118,8 +118,8 @@ def diagnose(
     """Is more data worth it, and which features carry a model? Fits it some fifteen times: takes its time."""
     from feed_platform.evaluation.errors.diagnosis_publish import publish_diagnosis
 
-    settings = Settings()
-    for line in publish_diagnosis(settings, load_feed(settings), version, to_stderr).lines():
+    settings, progress = Settings(), partial(typer.echo, err=True)
+    for line in publish_diagnosis(settings, load_feed(settings), version, progress).lines():
         print(line)
 
 

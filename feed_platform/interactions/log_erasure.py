@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from feed_platform.interactions.log_tails import KINDS, UPSERTS, forget_offsets, name_of
 from feed_platform.interactions.records import (
     FeedbackRecord,
     RequestRecord,
@@ -28,8 +29,6 @@ from feed_platform.lake.traces import byte_pattern, distinctive_forms
 from feed_platform.settings import Settings
 
 DRAFT = ".draft"
-UPSERTS = "upserts"
-KINDS = ("feedback", "requests", UPSERTS)
 REVISION = re.compile(r"-r(\d+)$")
 
 
@@ -97,7 +96,7 @@ def find_in_logs(settings: Settings, lake: Lake, user_ids: Collection[str]) -> l
         theirs = Theirs(frozenset(user_ids), _request_ids(con, settings, user_ids))
         imported = dict(con.execute("select file, imported_bytes from serving.segments").fetchall())
     found = (
-        _rewrite(kind, path, theirs, imported.get(_file(settings, path), 0))
+        _rewrite(kind, path, theirs, imported.get(name_of(settings, path), 0))
         for kind in KINDS
         for path in find_segments(settings.logs / kind).values()
     )
@@ -189,7 +188,7 @@ def _write(rewrite: Rewrite) -> None:
 def _add_offsets(settings: Settings, lake: Lake, rewrites: list[Rewrite]) -> None:
     with lake.write("log segments rewritten") as con:
         for rewrite in rewrites:
-            file = _file(settings, rewrite.successor)
+            file = name_of(settings, rewrite.successor)
             con.execute("delete from serving.segments where file = ?", [file])
             con.execute(
                 "insert into serving.segments values (?, ?, 0, now()::timestamp)",
@@ -198,11 +197,6 @@ def _add_offsets(settings: Settings, lake: Lake, rewrites: list[Rewrite]) -> Non
 
 
 def _forget_offsets(settings: Settings, lake: Lake, rewrites: list[Rewrite]) -> None:
-    files = [_file(settings, rewrite.path) for rewrite in rewrites]
+    files = [name_of(settings, rewrite.path) for rewrite in rewrites]
     with lake.write("rewritten log segments forgotten") as con:
-        con.execute("delete from serving.segments where list_contains($files, file)", {"files": files})
-
-
-def _file(settings: Settings, path: Path) -> str:
-    """A segment's name in `serving.segments`."""
-    return path.with_suffix("").relative_to(settings.root).as_posix()
+        forget_offsets(con, files)

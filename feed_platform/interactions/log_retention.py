@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from feed_platform.interactions.log_erasure import KINDS, UPSERTS
+from feed_platform.interactions.log_tails import KINDS, UPSERTS, forget_offsets, name_of
 from feed_platform.interactions.segments import find_segments, has_writer
 from feed_platform.lake import Lake
 from feed_platform.settings import Settings
@@ -26,7 +26,7 @@ def remove_imported(settings: Settings, lake: Lake, before: float, upserts_befor
         path
         for kind, limit in limits.items()
         for path in _settled(settings, kind)
-        if path.stat().st_mtime < limit and read.get(_file(settings, path)) == path.stat().st_size
+        if path.stat().st_mtime < limit and read.get(name_of(settings, path)) == path.stat().st_size
     ]
     for path in gone:
         path.unlink()
@@ -44,12 +44,10 @@ def _settled(settings: Settings, kind: str) -> Iterator[Path]:
 
 def _forget(settings: Settings, lake: Lake, files: set[str]) -> None:
     """Drop the offsets of segments that aren't there any more: their names never come again."""
-    there = {_file(settings, path) for kind in KINDS for path in find_segments(settings.logs / kind).values()}
+    there = {
+        name_of(settings, path) for kind in KINDS for path in find_segments(settings.logs / kind).values()
+    }
     missing = sorted(files - there)
     if missing:
         with lake.write("removed log segments forgotten") as con:
-            con.execute("delete from serving.segments where list_contains($files, file)", {"files": missing})
-
-
-def _file(settings: Settings, path: Path) -> str:
-    return path.with_suffix("").relative_to(settings.root).as_posix()
+            forget_offsets(con, missing)

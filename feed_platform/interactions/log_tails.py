@@ -1,7 +1,7 @@
 """What the service's log segments hold beyond the last import."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,9 @@ import polars as pl
 
 from feed_platform.interactions.segments import find_segments, read_records
 from feed_platform.settings import Settings
+
+UPSERTS = "upserts"
+KINDS = ("feedback", "requests", UPSERTS)
 
 Record = TypeVar("Record")
 log = logging.getLogger(__name__)
@@ -53,13 +56,18 @@ def read_tails(
     done = _imported_bytes(con)
     found: list[Logged[Record]] = []
     tails = []
-    for name, path in find_segments(settings.logs / kind).items():
-        file = (settings.logs / kind / name).relative_to(settings.root).as_posix()
+    for path in find_segments(settings.logs / kind).values():
+        file = name_of(settings, path)
         with suppress(FileNotFoundError):  # one that held nothing durable, or that upkeep has removed
             known, tail = _read_tail(file, path, done.get(file, 0), decode)
             found += known
             tails.append(tail)
     return found, tails
+
+
+def name_of(settings: Settings, segment: Path) -> str:
+    """A segment's name in `serving.segments`, the same open and closed."""
+    return segment.with_suffix("").relative_to(settings.root).as_posix()
 
 
 def keep_offsets(con: duckdb.DuckDBPyConnection, tails: list[Tail], imported_at: datetime) -> None:
@@ -80,6 +88,11 @@ def keep_offsets(con: duckdb.DuckDBPyConnection, tails: list[Tail], imported_at:
         [imported_at],
     )
     con.unregister("tails_now")
+
+
+def forget_offsets(con: duckdb.DuckDBPyConnection, files: Collection[str]) -> None:
+    """Drop the offsets of segments that are gone, inside the caller's write transaction."""
+    con.execute("delete from serving.segments where list_contains($files, file)", {"files": list(files)})
 
 
 def _imported_bytes(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

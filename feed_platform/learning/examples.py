@@ -12,7 +12,7 @@ from feed_platform.features.frame import training_frame
 from feed_platform.feed import Feed
 from feed_platform.lake import Lake
 from feed_platform.lake.seal import DAY
-from feed_platform.lake.tables import columns_of
+from feed_platform.lake.tables import columns_of, has_table
 from feed_platform.learning.schema import check_examples
 
 TABLE = "training.examples"
@@ -56,7 +56,7 @@ def write_examples(lake: Lake, feed: Feed, start: datetime, end: datetime) -> Wr
 
 def has_examples(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the training table has been created."""
-    return bool(columns_of(con, TABLE))
+    return has_table(con, TABLE)
 
 
 def _slices(days: list[tuple[datetime, int]]) -> Iterator[tuple[datetime, datetime]]:

@@ -49,8 +49,8 @@ class Records(NamedTuple):
 class SegmentWriter:
     """Writes one segment after another into a folder; a large or old one is closed.
 
-    `append` may be called from any thread and never touches the disk; `sync` and `rotate` from one
-    thread at a time. What `sync` has returned for is durable. Where it raises, what was appended
+    `append` and `extend` may be called from any thread and never touch the disk; `sync` and `rotate` from
+    one thread at a time. What `sync` has returned for is durable. Where it raises, what was appended
     since the last one may be lost, and the next goes to a new segment: what a failed write left
     behind is never written over, since the import may have read it.
 
@@ -80,10 +80,12 @@ class SegmentWriter:
         Raises:
             ValueError: the payload is empty or longer than `PAYLOAD_BYTES`.
         """
-        if not 0 < len(payload) <= PAYLOAD_BYTES:
-            raise ValueError(f"a log record has {len(payload)} bytes, 1 to {PAYLOAD_BYTES} are allowed")
+        self.extend(pack(payload))
+
+    def extend(self, records: bytes) -> None:
+        """As `append`, of records that `pack` made."""
         with self._lock:
-            self._pending += pack(payload)
+            self._pending += records
 
     def sync(self) -> None:
         """Write and fsync what was appended; a segment that is large enough is closed.
@@ -164,7 +166,13 @@ class _Segment:
 
 
 def pack(payload: bytes) -> bytes:
-    """A record as it stands in a segment."""
+    """A record as it stands in a segment.
+
+    Raises:
+        ValueError: the payload is empty or longer than `PAYLOAD_BYTES`.
+    """
+    if not 0 < len(payload) <= PAYLOAD_BYTES:
+        raise ValueError(f"a log record has {len(payload)} bytes, 1 to {PAYLOAD_BYTES} are allowed")
     return HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 

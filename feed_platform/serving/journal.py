@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from feed_platform.interactions.segments import SegmentWriter
+from feed_platform.interactions.segments import SegmentWriter, pack
 
 GROUP = 1_000
 GROUP_BYTES = 4 * 1024**2
@@ -20,21 +20,18 @@ CLOSE_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    """Records that are written together."""
+class _Entry(NamedTuple):
+    """Records that are written together; `done` where somebody waits for that."""
 
-    payloads: Sequence[bytes]
-    done: "Future[None]" = field(default_factory=Future)
-
-    @property
-    def size(self) -> int:
-        """The memory that they take while they wait, in bytes."""
-        return sum(map(len, self.payloads))
+    records: bytes
+    done: "Future[None] | None"
 
 
 class Journal:
     """Records on their way to a folder's log segment.
+
+    Callers pack them: a checksum lets go of Python's lock, and each time the journal's thread would wait
+    to get it back from the thread that answers requests, and hold that one up.
 
     Args:
         folder: where the segments lie; the import reads them from there.
@@ -61,10 +58,13 @@ class Journal:
         self._thread.start()
 
     def offer(self, payload: bytes) -> bool:
-        """Log a record, best effort; whether there was room."""
+        """Log a record, best effort; whether there was room.
+
+        Raises:
+            ValueError: the record is empty or too long.
+        """
         with suppress(queue.Full):
-            done = self._put(_Entry([payload]))
-            done.add_done_callback(lambda done: self._on_lost(1) if done.exception() else None)
+            self._put(_Entry(pack(payload), None))
             return True
         return False
 
@@ -75,8 +75,11 @@ class Journal:
 
         Raises:
             queue.Full: too much waits already.
+            ValueError: a record is empty or too long; none is logged.
         """
-        return self._put(_Entry(payloads))
+        done: Future[None] = Future()
+        self._put(_Entry(b"".join(map(pack, payloads)), done))
+        return done
 
     @property
     def waiting(self) -> int:
@@ -93,24 +96,23 @@ class Journal:
         self._entries.put(None)
         self._thread.join(CLOSE_SECONDS)
 
-    def _put(self, entry: _Entry) -> "Future[None]":
+    def _put(self, entry: _Entry) -> None:
+        size = len(entry.records)
         with self._lock:
-            if self._waiting and self._waiting_bytes + entry.size > self._capacity:
+            if self._waiting and self._waiting_bytes + size > self._capacity:
                 raise queue.Full
             self._waiting += 1
-            self._waiting_bytes += entry.size
+            self._waiting_bytes += size
         self._entries.put(entry)
-        return entry.done
 
     def _run(self) -> None:
         is_open = True
         while is_open:
             group, is_open = self._take()
-            # From here on a client that goes away can't cancel what is being written.
-            self._write([entry for entry in group if entry.done.set_running_or_notify_cancel()])
+            self._write([entry for entry in group if _is_wanted(entry)])
             with self._lock:
                 self._waiting -= len(group)
-                self._waiting_bytes -= sum(entry.size for entry in group)
+                self._waiting_bytes -= sum(len(entry.records) for entry in group)
         with suppress(OSError):
             self._writer.close()
 
@@ -126,27 +128,24 @@ class Journal:
                 if not group:
                     time.sleep(self._patience)
                 group.append(entry)
-                size += entry.size
+                size += len(entry.records)
         return group, True
 
     def _write(self, entries: list[_Entry]) -> None:
-        failures = {id(entry): failure for entry in entries if (failure := self._append(entry))}
+        failure: Exception | None = None
         try:
+            self._writer.extend(b"".join(entry.records for entry in entries))
             self._writer.sync()
             self._writer.rotate()
         except Exception as error:  # a full disk, a folder gone: the callers are told, the thread lives on
             log.warning("cannot write to the log: %s", error)
-            failures = {id(entry): error for entry in entries}
+            failure = error
+            self._on_lost(sum(entry.done is None for entry in entries))
         for entry in entries:
-            failure = failures.get(id(entry))
-            entry.done.set_exception(failure) if failure else entry.done.set_result(None)
+            if entry.done:
+                entry.done.set_exception(failure) if failure else entry.done.set_result(None)
 
-    def _append(self, entry: _Entry) -> Exception | None:
-        """Hand an entry's records to the writer, all or none; what kept it from that."""
-        try:
-            for payload in entry.payloads:
-                self._writer.append(payload)
-        except Exception as error:  # one record that can't be written is no reason to lose others
-            log.warning("a record can't be logged: %s", error)
-            return error
-        return None
+
+def _is_wanted(entry: _Entry) -> bool:
+    """Whether to write it: from here on a client that goes away can't cancel it."""
+    return entry.done is None or entry.done.set_running_or_notify_cancel()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from feed_platform.interactions.segments import SegmentWriter, read_from
+from feed_platform.interactions.segments import HEADER, SegmentWriter, read_from
 from feed_platform.serving.journal import Journal
 
 
@@ -47,7 +47,7 @@ def test_a_flood_is_bounded_by_its_bytes(tmp_path: Path, stuck: threading.Event)
     journal = Journal(tmp_path, "w", 1_000)
     taken = [journal.offer(bytes(300)) for _ in range(5)]
     assert taken == [True, True, True, False, False]
-    assert (journal.waiting, journal.waiting_bytes) == (3, 900)
+    assert (journal.waiting, journal.waiting_bytes) == (3, 3 * (HEADER.size + 300))
     with pytest.raises(queue.Full):
         journal.commit([bytes(200)])
     stuck.set()
@@ -58,10 +58,29 @@ def test_a_flood_is_bounded_by_its_bytes(tmp_path: Path, stuck: threading.Event)
     assert len(logged(tmp_path)) == 4
 
 
-def test_a_record_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
-    lost: list[int] = []
-    journal = Journal(tmp_path, "w", 1_000, lost.append)
-    journal.offer(b"")
+def test_a_record_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "w", 1_000)
+    with pytest.raises(ValueError, match="a log record has 0 bytes"):
+        journal.offer(b"")
+    with pytest.raises(ValueError, match="a log record has 0 bytes"):
+        journal.commit([b"beside it", b""])
     assert journal.commit([b"kept"]).result(10) is None
     journal.close()
-    assert lost == [1] and logged(tmp_path) == [b"kept"]
+    assert logged(tmp_path) == [b"kept"]
+
+
+def test_what_a_failing_disk_loses_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[int] = []
+    journal = Journal(tmp_path, "w", 1_000, lost.append, patience=0.2)
+    with monkeypatch.context() as broken:
+        broken.setattr("feed_platform.interactions.segments.os.fsync", _full_disk)
+        assert journal.offer(b"one") and journal.offer(b"two")
+        with pytest.raises(OSError, match="No space left"):
+            journal.commit([b"told"]).result(10)
+    assert journal.commit([b"kept"]).result(10) is None
+    journal.close()
+    assert sum(lost) == 2 and logged(tmp_path) == [b"kept"]
+
+
+def _full_disk(handle: int) -> None:
+    raise OSError(28, "No space left on device")

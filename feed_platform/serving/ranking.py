@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import count, repeat
 
 import msgspec
@@ -15,9 +16,10 @@ from feed_platform.features.keys import keys
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.features.packed import Floats
 from feed_platform.feed import FeedSettings, Serving
+from feed_platform.interactions.records import CandidateColumns
 from feed_platform.serving.deadline import Due
 from feed_platform.serving.diversity import caps_of
-from feed_platform.serving.drawing import Cap, Drawn, Rules, draw, hashes
+from feed_platform.serving.drawing import Cap, Drawn, Places, Rules, draw, hashes
 from feed_platform.serving.explaining import EXPLAINED, compare, explain
 from feed_platform.serving.exploration import Arm, Policy, arm_of, logits
 from feed_platform.serving.filters import exclude
@@ -119,6 +121,21 @@ class Ranking:
             return None
         return self.asked.matrix(self.snapshot)
 
+    @property
+    def order(self) -> Places:
+        """Every candidate's place in the request, those that a cap left out last."""
+        return np.concatenate([self.drawn.order, self.drawn.left_out])
+
+    @cached_property
+    def candidates(self) -> CandidateColumns:
+        """Every candidate in that order."""
+        order = self.order
+        return CandidateColumns(
+            [*map(self.asked.posts.ids.__getitem__, order.tolist())],
+            self.scored.scores[order].tolist(),
+            self.drawn.propensity.tolist() + [None] * len(self.drawn.left_out),
+        )
+
     def response(self) -> RankResponse:
         """The HTTP answer."""
         as_of = self.snapshot.as_of.replace(tzinfo=UTC) if self.snapshot else None
@@ -134,19 +151,16 @@ class Ranking:
         )
 
     def _items(self) -> list[RankedItem]:
-        shown = self.drawn.order[: self.limit]
-        items = [  # `map` over columns: hundreds of items an answer
-            *map(
-                RankedItem,
-                map(self.asked.posts.ids.__getitem__, shown.tolist()),
-                count(1),
-                self.scored.scores[shown].tolist(),
-                self.drawn.propensity[: self.limit].tolist(),
-                by_row(
-                    {name: column[shown] for name, column in self.scored.probabilities.items()}, len(shown)
-                ),
-            )
-        ]
+        shown, ranked = self.drawn.order[: self.limit], self.candidates
+        probabilities = {name: column[shown] for name, column in self.scored.probabilities.items()}
+        columns = (
+            ranked.post_ids,
+            count(1),
+            ranked.scores,
+            self.drawn.propensity.tolist(),
+            by_row(probabilities, len(shown)),
+        )
+        items = [*map(RankedItem, *columns)]  # hundreds of items an answer; it ends with the shortest column
         if self.asked.request.explain:
             return [*map(_explained, items, self._explanations()), *items[EXPLAINED:]]
         return items

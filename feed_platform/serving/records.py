@@ -4,10 +4,8 @@ import random
 from collections.abc import Container
 from datetime import UTC, datetime
 
-import numpy as np
-
 from feed_platform.features.keys import key
-from feed_platform.interactions.records import CandidateColumns, FeedbackRecord, RequestRecord
+from feed_platform.interactions.records import FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
 from feed_platform.serving.ranking import Ranking
 from feed_platform.serving.schemas import FeedbackEvent
@@ -34,11 +32,8 @@ class Sampling:
 
 def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) -> RequestRecord:
     """The log record of an answer, every candidate in ranked order, those that a cap left out last."""
-    asked, scored, snapshot, drawn = ranking.asked, ranking.scored, ranking.snapshot, ranking.drawn
-    order = np.concatenate([drawn.order, drawn.left_out])
+    asked, scored, snapshot = ranking.asked, ranking.scored, ranking.snapshot
     vectors = ranking.vectors if with_vectors else None
-    scores, chances = scored.scores[order].tolist(), drawn.propensity.tolist()
-    chances += [None] * len(drawn.left_out)
     return RequestRecord(
         request_id=asked.request_id,
         user_id=asked.request.user_id,
@@ -50,13 +45,13 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         experiment=ranking.arm.experiment,
         arm=ranking.arm.name,
         limit=ranking.limit,
-        candidates=CandidateColumns([*map(asked.posts.ids.__getitem__, order.tolist())], scores, chances),
+        candidates=ranking.candidates,
         served_by=scored.served_by,
         model_version=scored.model_version,
         features_as_of=snapshot.as_of if snapshot else None,
         upserts_seen=snapshot.upserts_seen if snapshot else None,
         upserts_at=snapshot.upserts_at if snapshot else None,
-        vectors=vectors[order].tolist() if vectors is not None else None,
+        vectors=vectors[ranking.order].tolist() if vectors is not None else None,
         vector_names=list(snapshot.names) if snapshot and vectors is not None else None,
     )
 

@@ -97,10 +97,14 @@ def _candidates(records: Sequence[RequestRecord]) -> pl.DataFrame:
 
 
 def _vectors(records: Sequence[RequestRecord]) -> pl.DataFrame:
-    rows = [
-        (answer, post_id, record.vector_names, vector)
-        for answer, record in enumerate(records)
-        for post_id, vector in zip(record.ranked.post_ids, record.vectors or [], strict=False)
-    ]
-    frame = pl.DataFrame(rows, schema=VECTOR, orient="row")
-    return frame.with_columns(pl.col("vector").list.eval(pl.element().fill_null(float("nan"))))
+    kept = (_vectors_of(answer, record) for answer, record in enumerate(records) if record.vectors)
+    return pl.concat([pl.DataFrame(schema=VECTOR), *kept])
+
+
+def _vectors_of(answer: int, record: RequestRecord) -> pl.DataFrame:
+    columns = {
+        "post_id": record.ranked.post_ids,
+        "names": [record.vector_names] * len(record.ranked.post_ids),
+        "vector": record.matrix,
+    }
+    return pl.DataFrame(columns).select(pl.lit(answer).alias("answer"), pl.all()).cast(VECTOR)

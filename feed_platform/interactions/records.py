@@ -9,6 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+
+FLOATS = np.dtype("<f4")
 
 
 class CandidateRecord(msgspec.Struct, frozen=True, gc=False):
@@ -50,8 +54,9 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
             at `upserts_at`; none since the features' hour.
         limit: how many candidates the answer showed; the others were ranked below them.
         candidates: every candidate that was ranked, best first.
-        vectors: the feature rows of `candidates`, in their order, each as long as
-            `vector_names`; NaN is written as null. Kept for a sample of the requests.
+        vectors: the feature rows of `candidates`, in their order, each as long as `vector_names`:
+            little-endian float32, row by row. An older release wrote lists, and null for NaN. Kept for a
+            sample of the requests.
     """
 
     request_id: str
@@ -70,14 +75,29 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     arm: str | None = None
     upserts_seen: int | None = None
     upserts_at: datetime | None = None
-    vectors: list[list[float | None]] | None = None
+    vectors: bytes | list[list[float | None]] | None = None
     vector_names: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.vectors and (matrix := self.matrix) is not None:
+            expected = len(self.ranked.post_ids), len(self.vector_names or ())
+            if matrix.shape != expected:
+                raise ValueError(f"vectors of shape {matrix.shape} instead of {expected}")
 
     @property
     def ranked(self) -> CandidateColumns:
         """The candidates, whichever release wrote them."""
         known = self.candidates
         return known if isinstance(known, CandidateColumns) else CandidateColumns.of(known)
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float32] | None:
+        """The vectors (n, k), whichever release wrote them; None where none were kept."""
+        if self.vectors is None or self.vector_names is None:
+            return None
+        if isinstance(self.vectors, bytes):
+            return np.frombuffer(self.vectors, dtype=FLOATS).reshape(-1, len(self.vector_names))
+        return np.array(self.vectors, dtype=FLOATS)
 
 
 class FeedbackRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Container
 from datetime import UTC, datetime
 
 from feed_platform.features.keys import key
-from feed_platform.interactions.records import FeedbackRecord, RequestRecord
+from feed_platform.interactions.records import FLOATS, FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
 from feed_platform.serving.ranking import Ranking
 from feed_platform.serving.schemas import FeedbackEvent
@@ -51,7 +51,7 @@ def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) 
         features_as_of=snapshot.as_of if snapshot else None,
         upserts_seen=snapshot.upserts_seen if snapshot else None,
         upserts_at=snapshot.upserts_at if snapshot else None,
-        vectors=vectors[ranking.order].tolist() if vectors is not None else None,
+        vectors=vectors[ranking.order].astype(FLOATS).tobytes() if vectors is not None else None,
         vector_names=list(snapshot.names) if snapshot and vectors is not None else None,
     )
 

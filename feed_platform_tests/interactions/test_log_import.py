@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from feed_platform.feed import Feed
@@ -97,7 +98,8 @@ def _impression_id(request_id: str, post: str) -> str:
 
 
 def test_an_answer_and_its_feedback_become_rows(home: Settings) -> None:
-    vectors = {"vectors": [[1.0, None], [2.0, 0.5], [3.0, 0.25]], "vector_names": ["x", "y"]}
+    rows = np.array([[1.0, np.nan], [2.0, 0.5], [3.0, 0.25]], dtype="<f4")
+    vectors = {"vectors": rows.tobytes(), "vector_names": ["x", "y"]}
     click = _event("click", user_id=None)
     _log(home, [_request("r1", **vectors)], [_event("impression"), click, _event("dwell", None, value=900.0)])
     counts = _import(home)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from feed_platform.interactions.records import (
@@ -148,14 +149,26 @@ def test_records_come_back_equal() -> None:
         limit=1,
         candidates=CandidateColumns(["p1"], [0.25], [1.0]),
         served_by="champion",
-        vectors=[[0.5, None]],
+        vectors=np.array([[0.5, np.nan]], dtype="<f4").tobytes(),
         vector_names=["a", "b"],
     )
     event = FeedbackRecord(event_id="e1", event_type="click", post_id="p1", occurred_at=at, received_at=at)
     assert decode_request(encode(request)) == request
-    older = msgspec.structs.replace(request, candidates=[CandidateRecord("p1", 1, 0.25, 1.0)])
-    assert decode_request(encode(older)).ranked == request.candidates
+    lists = {"candidates": [CandidateRecord("p1", 1, 0.25, 1.0)], "vectors": [[0.5, None]]}
+    older = decode_request(encode(msgspec.structs.replace(request, **lists)))
+    assert older.ranked == request.candidates
+    np.testing.assert_array_equal(older.matrix, request.matrix)
     assert decode_feedback(encode(event)) == event
+
+
+@pytest.mark.parametrize("vectors", ["AAAAPw==", "AAAA", [[0.5]], [[0.5, 1.0]] * 2])
+def test_vectors_that_do_not_fit_their_candidates_make_a_record_unreadable(vectors: object) -> None:
+    record = {"request_id": "r1", "user_id": None, "surface": "home", "context": {}, "policy": "greedy"}
+    record |= {"requested_at": "2026-01-05T12:00:00", "received_at": "2026-01-05T12:00:00", "limit": 1}
+    record |= {"candidates": {"post_ids": ["p1"], "scores": [0.25], "propensities": [1.0]}}
+    record |= {"served_by": "champion", "vectors": vectors, "vector_names": ["a", "b"]}
+    with pytest.raises(msgspec.ValidationError):
+        decode_request(msgspec.json.encode(record))
 
 
 def _refuse(handle: int) -> None:

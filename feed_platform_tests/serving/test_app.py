@@ -177,9 +177,8 @@ def test_an_answer_is_logged_with_every_candidate_and_a_probe_is_not(
     assert record.ranked.post_ids[:2] == [item["post_id"] for item in answer["items"]]
     assert record.ranked.scores[:2] == [item["score"] for item in answer["items"]]
     assert len(record.ranked.post_ids) == len(record.ranked.scores) == len(CANDIDATES) - 1
-    assert record.vectors is not None and record.vector_names is not None
-    assert len(record.vectors) == len(record.ranked.post_ids)
-    assert all(len(row) == len(record.vector_names) for row in record.vectors)
+    assert record.matrix is not None and record.vector_names is not None
+    assert record.matrix.shape == (len(record.ranked.post_ids), len(record.vector_names))
 
 
 def event(event_id: str, **fields: object) -> dict[str, object]:

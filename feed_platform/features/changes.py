@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from feed_platform.features.keys import Keys, keys
+from feed_platform.features.keys import CACHED, Keys, keys
 from feed_platform.features.on_demand import encode
 from feed_platform.feed import AttributeKind
 
@@ -65,17 +66,39 @@ class Names:
 class Entities:
     """Posts or users by key: mapped columns, row 0 for the unknown, and behind them the rows that changed.
 
-    `keys` (n,) ascend, as do `changed_keys` (m,), whose rows are n to n + m - 1.
+    `keys` (n,) ascend, as do `changed_keys` (m,), whose rows are n to n + m - 1. `known` remembers rows by
+    id, up to `CACHED` of them.
     """
 
     keys: Keys
     columns: Mapping[str, Column]
     changed_keys: Keys = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     changed: Mapping[str, Column] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
 
     def rows(self, wanted: Keys) -> Rows:
         """The row of each key (n,), 0 where it is unknown."""
-        rows = _places(self.keys, wanted, 0)
+        return self._changed_or(_places(self.keys, wanted, 0), wanted)
+
+    def find(self, ids: Sequence[str]) -> tuple[Keys, Rows]:
+        """The key and the row of each id (n,), as `keys` and `rows` say, without a search for those known."""
+        rows = np.fromiter(map(self.known.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
+        if len(new := np.flatnonzero(rows < 0)):
+            rows[new] = self._remember([ids[place] for place in new.tolist()])
+        found = self.keys[rows]
+        if len(unknown := np.flatnonzero(rows == 0)):
+            found[unknown] = keys([ids[place] for place in unknown.tolist()])
+        return found, self._changed_or(rows, found)
+
+    def _remember(self, ids: Sequence[str]) -> Rows:
+        rows = _places(self.keys, keys(ids), 0)
+        if len(self.known) >= CACHED:
+            self.known.clear()
+        self.known.update(zip(ids, rows.tolist(), strict=True))
+        return rows
+
+    def _changed_or(self, rows: Rows, wanted: Keys) -> Rows:
+        """The row of each key (n,) among those that changed; of the others, the one given."""
         if not len(self.changed_keys):
             return rows
         changed = _places(self.changed_keys, wanted, -1)

@@ -62,6 +62,8 @@ class OnlineSnapshot:
         self._declared = Attributes.model_validate(manifest["attributes"])
         self.popular_for: str = manifest["popular_for"]
         tables = {group: group_table(arrays, group) for group in GROUPS}
+        self._post_table = tables["post"]
+        self._in_post_table = self._post_table.rows(self._posts.keys)
         self._blocks = Blocks(self.names, tables, _computed_blocks(self._declared))
         self._popularity = self.wanted([manifest["popularity"]])
         self._topics = Names.of(_texts(arrays["topics.names"]))
@@ -99,6 +101,8 @@ class OnlineSnapshot:
         after._topics = self._topics.with_more(topics)
         names = {"topic": ("topic", after._topics)}
         after._posts = apply(self._posts, said["posts"], self._declared.posts, names)
+        changed = self._post_table.rows(after._posts.changed_keys)
+        after._in_post_table = np.concatenate([self._in_post_table[: len(self._posts.keys)], changed])
         after.newest_changed = _newest(after._posts, self.as_of - FRESH)
         named = (fields["author_id"] for fields in said["posts"].values() if fields.get("author_id"))
         after._changed_authors = self._changed_authors | {key(author): author for author in named}
@@ -114,8 +118,7 @@ class OnlineSnapshot:
 
     def find(self, post_ids: Sequence[str]) -> Found:
         """Look posts up once for all that is asked of them."""
-        post_keys = keys(post_ids)
-        return Found(post_ids, post_keys, self._posts.rows(post_keys))
+        return Found(post_ids, *self._posts.find(post_ids))
 
     def wanted(self, names: Sequence[str]) -> Wanted:
         """How to read some features and no others.
@@ -159,15 +162,23 @@ class OnlineSnapshot:
         features = np.empty((len(posts), len(wanted)), dtype=np.float32)
         group_keys = self._group_keys(wanted.tables.keys(), user_keys, posts)
         for group, (table, places) in wanted.tables.items():
-            features[:, places] = table.take(group_keys[group])
+            rows = self._post_rows(posts) if group == "post" else table.rows(group_keys[group])
+            features[:, places] = table.at(rows)
         for block, part in wanted.others.items():
             values = self._computed(block, user_keys, posts, at, positions, context)
             features[:, part.places] = values[:, part.columns]
         return features
 
+    def _post_rows(self, posts: Found) -> Rows:
+        """The rows of the table of posts' features (n,); it may have posts of which nothing else is known."""
+        rows = self._in_post_table[posts.rows]
+        if len(unknown := np.flatnonzero(posts.rows == 0)):
+            rows[unknown] = self._post_table.rows(posts.keys[unknown])
+        return rows
+
     def _group_keys(self, groups: Set[str], users: Keys, posts: Found) -> dict[str, Keys]:
-        """What the groups' tables are asked for; authors and topics where a group is of them."""
-        found = {"user": users, "post": posts.keys}
+        """What the groups' tables are asked for, save the posts' own: people, authors, topics, pairs."""
+        found = {"user": users}
         if groups & {"author", "user_author"}:
             found["author"] = self.authors(posts)
             found["user_author"] = pair_keys(users, found["author"])
@@ -235,7 +246,7 @@ class OnlineSnapshot:
     def popularity(self, posts: Found) -> Floats:
         """Each post's smoothed rate over the longest window (n,); the prior where the post is unknown."""
         ((table, _),) = self._popularity.tables.values()
-        return table.take(posts.keys)[:, 0]
+        return table.at(self._post_rows(posts))[:, 0]
 
     def created_at(self, posts: Found) -> npt.NDArray[np.datetime64]:
         """When each post was created (n,); NaT where unknown."""

@@ -207,7 +207,7 @@ class Table:
         if len(self.keys) * columns > MOST_UNPACKED:
             return self
         ready = copy(self)
-        ready._unpacked = np.ascontiguousarray(self._at(np.arange(len(self.keys))))
+        ready._unpacked = np.ascontiguousarray(self._packed_at(np.arange(len(self.keys))))
         return ready
 
     def rows(self, wanted: Keys) -> Rows:
@@ -217,10 +217,13 @@ class Table:
 
     def take(self, wanted: Keys) -> Floats:
         """The values of each key (n, k)."""
-        rows = self.rows(wanted)
-        return self._at(rows) if self._unpacked is None else self._unpacked[rows]
+        return self.at(self.rows(wanted))
 
-    def _at(self, rows: Rows) -> Floats:
+    def at(self, rows: Rows) -> Floats:
+        """The values of some rows (n, k)."""
+        return self._packed_at(rows) if self._unpacked is None else self._unpacked[rows]
+
+    def _packed_at(self, rows: Rows) -> Floats:
         bits = np.zeros((len(rows), self._columns.row_bytes + BEHIND), dtype=np.uint8)
         bits[:, :-BEHIND] = self._bits[rows]
         codes = self._columns.codes(bits)

@@ -107,4 +107,5 @@ def _vectors_of(answer: int, record: RequestRecord) -> pl.DataFrame:
         "names": [record.vector_names] * len(record.ranked.post_ids),
         "vector": record.matrix,
     }
-    return pl.DataFrame(columns).select(pl.lit(answer).alias("answer"), pl.all()).cast(VECTOR)
+    frame = pl.DataFrame(columns).with_columns(answer=pl.lit(answer))
+    return frame.select(pl.col(name).cast(kind) for name, kind in VECTOR.items())

@@ -5,7 +5,7 @@ exp(s/T) / Σ exp(s/T). Sorting s/T + G, with G standard Gumbel, draws the whole
 G comes from a hash of request and post, so neither time nor the candidates' order matters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,17 +63,19 @@ def uniform(hashed: Keys) -> Vector:
     return ((hashed >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-def draw(scores: Vector, hashed: Keys, logits: Vector | None = None, rules: Rules | None = None) -> Drawn:
+def draw(
+    scores: Vector, hashed: Callable[[], Keys], logits: Vector | None = None, rules: Rules | None = None
+) -> Drawn:
     """Put n candidates in order.
 
     Args:
         scores: greedy rankings go by them, ties by hash.
-        hashed: of `hashes`.
+        hashed: gives those of `hashes` (n,), where chance or a tie needs them.
         logits: s/T with boosts; None for a greedy ranking, whose propensities are 1.
     """
     rules = rules or Rules()
-    values = scores if logits is None else logits - np.log(-np.log(uniform(hashed)))
-    ranked = np.lexsort((hashed, -values))
+    values = scores if logits is None else logits - np.log(-np.log(uniform(hashed())))
+    ranked = _ranked(values, hashed)
     if not rules.pins and not rules.caps:
         order, until = ranked, np.arange(1, len(ranked) + 1)
     else:
@@ -92,6 +94,14 @@ def exposure_boost(logits: Vector, is_new: npt.NDArray[np.bool_], share: float) 
         return np.zeros(len(logits))
     lacking = np.log(share / (1 - share)) + _log_sum(logits[~is_new]) - _log_sum(logits[is_new])
     return np.where(is_new, max(0.0, float(lacking)), 0.0)
+
+
+def _ranked(values: Vector, hashed: Callable[[], Keys]) -> Places:
+    """The places (n,) of values from the highest down."""
+    ranked = np.argsort(-values)
+    ordered = values[ranked]
+    has_ties = (ordered[1:] == ordered[:-1]).any()
+    return np.lexsort((hashed(), -values)) if has_ties else ranked
 
 
 def _walk(ranked: Places, rules: Rules) -> tuple[Places, npt.NDArray[np.int64]]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count, repeat
 
 import msgspec
@@ -237,7 +237,8 @@ def arrange(asked: Asked, scored: Scored, snapshot: OnlineSnapshot | None, servi
     chances = None
     if arm.temperature is not None and scored.served_by in BY_MODEL and snapshot is not None:
         chances = logits(scored.scores, arm.temperature, serving.exploration, posts, snapshot, asked.at)
-    drawn = draw(scored.scores, hashes(request_id, posts.keys), chances, Rules(pins, asked.caps))
+    hashed = partial(hashes, request_id, posts.keys)
+    drawn = draw(scored.scores, hashed, chances, Rules(pins, asked.caps))
     policy: Policy = "pinned" if pins else "greedy" if chances is None else "plackett_luce"
     return Ranking(asked, snapshot, scored, drawn, arm, policy)
 

@@ -1,6 +1,7 @@
 """Orders and their propensities: what is logged is how often it happens."""
 
 from collections import Counter, defaultdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ WORLDS = {
 
 
 def drawn(request: int, logits: np.ndarray, rules: Rules) -> Drawn:
-    return draw(SCORES, hashes(f"request-{request}", POSTS), logits, rules)
+    return draw(SCORES, partial(hashes, f"request-{request}", POSTS), logits, rules)
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -66,7 +67,7 @@ def test_a_new_post_has_its_share_of_the_first_place() -> None:
 
 
 def test_without_chance_the_best_stands_first_and_is_certain() -> None:
-    found = draw(SCORES, hashes("r", POSTS))
+    found = draw(SCORES, partial(hashes, "r", POSTS))
     assert SCORES[found.order].tolist() == sorted(SCORES, reverse=True)
     assert found.propensity.tolist() == [1.0] * len(SCORES)
 
@@ -79,7 +80,7 @@ def test_pins_and_caps_hold_at_every_draw() -> None:
         kinds = Counter(TOPICS.kinds[found.order].tolist())
         assert kinds[0] <= 2 and kinds[1] <= 2
         assert sorted([*found.order, *found.left_out]) == list(range(len(SCORES)))
-    last = draw(SCORES, hashes("r", POSTS), LOGITS, Rules(pins={50: 0}))
+    last = draw(SCORES, partial(hashes, "r", POSTS), LOGITS, Rules(pins={50: 0}))
     assert last.order[-1] == 0 and len(last.order) == len(SCORES)
 
 
@@ -94,9 +95,11 @@ def test_an_order_is_a_permutation_whatever_the_candidates_order(
 ) -> None:
     values, posts = np.array(scores), keys(f"p{n}" for n in range(len(scores)))
     turned = np.array(random.sample(range(len(scores)), len(scores)))  # type: ignore[attr-defined]
-    first = draw(values, hashes(request, posts), values / temperature)
-    again = draw(values[turned], hashes(request, posts[turned]), values[turned] / temperature)
+    first = draw(values, partial(hashes, request, posts), values / temperature)
+    again = draw(values[turned], partial(hashes, request, posts[turned]), values[turned] / temperature)
     assert sorted(first.order.tolist()) == list(range(len(scores)))
     assert turned[again.order].tolist() == first.order.tolist()
     assert again.propensity.tolist() == first.propensity.tolist()
+    tied, hashed = np.round(values), hashes(request, posts)
+    assert draw(tied, lambda: hashed).order.tolist() == np.lexsort((hashed, -tied)).tolist()
     assert ((first.propensity > 0) & (first.propensity <= 1)).all() and first.propensity[-1] == 1

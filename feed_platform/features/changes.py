@@ -82,20 +82,20 @@ class Entities:
 
     def find(self, ids: Sequence[str]) -> tuple[Keys, Rows]:
         """The key and the row of each id (n,), as `keys` and `rows` say, without a search for those known."""
-        rows = np.fromiter(map(self.known.get, ids, repeat(-1)), dtype=np.int64, count=len(ids))
-        if len(new := np.flatnonzero(rows < 0)):
-            rows[new] = self._remember([ids[place] for place in new.tolist()])
+        rows = np.fromiter(map(self.known.get, ids, repeat(0)), dtype=np.int64, count=len(ids))
         found = self.keys[rows]
-        if len(unknown := np.flatnonzero(rows == 0)):
-            found[unknown] = keys([ids[place] for place in unknown.tolist()])
+        if np.count_nonzero(rows) < len(rows):
+            (new,) = (rows == 0).nonzero()
+            found[new], rows[new] = self._search([ids[place] for place in new.tolist()])
         return found, self._changed_or(rows, found)
 
-    def _remember(self, ids: Sequence[str]) -> Rows:
-        rows = _places(self.keys, keys(ids), 0)
+    def _search(self, ids: Sequence[str]) -> tuple[Keys, Rows]:
+        found = keys(ids)
+        rows = _places(self.keys, found, 0)
         if len(self.known) >= CACHED:
             self.known.clear()
-        self.known.update(zip(ids, rows.tolist(), strict=True))
-        return rows
+        self.known.update(pair for pair in zip(ids, rows.tolist(), strict=True) if pair[1])
+        return found, rows
 
     def _changed_or(self, rows: Rows, wanted: Keys) -> Rows:
         """The row of each key (n,) among those that changed; of the others, the one given."""

@@ -172,7 +172,8 @@ class OnlineSnapshot:
     def _post_rows(self, posts: Found) -> Rows:
         """The rows of the table of posts' features (n,); it may have posts of which nothing else is known."""
         rows = self._in_post_table[posts.rows]
-        if len(unknown := np.flatnonzero(posts.rows == 0)):
+        if np.count_nonzero(posts.rows) < len(rows):
+            unknown = posts.rows == 0
             rows[unknown] = self._post_table.rows(posts.keys[unknown])
         return rows
 

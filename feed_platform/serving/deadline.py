@@ -48,7 +48,7 @@ class Breaker:
         if was_open and not is_slow:
             self._recent.clear()
             self._retry_at, self._wait = None, FIRST_WAIT
-        elif was_open or sum(one > self._budget for one in self._recent) >= TOO_MANY:
+        elif was_open or (is_slow and sum(one > self._budget for one in self._recent) >= TOO_MANY):
             self._wait = min(self._wait * 2, LONGEST_WAIT) if was_open else FIRST_WAIT
             self._retry_at = self._clock() + self._wait
 
@@ -99,7 +99,9 @@ class Pace:
 
     def breaker(self, tier: Tier) -> Breaker:
         """The tier's."""
-        return self.breakers.setdefault(tier, Breaker(self.deadline * MODEL_SHARE, self.clock))
+        if tier not in self.breakers:
+            self.breakers[tier] = Breaker(self.deadline * MODEL_SHARE, self.clock)
+        return self.breakers[tier]
 
 
 @dataclass(frozen=True)

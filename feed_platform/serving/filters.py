@@ -41,7 +41,7 @@ def exclude(
     """
     reasons: dict[int, Reason] = {}
     for reason, masked in _masks(posts, filters, moderation, snapshot, at):
-        for place in np.flatnonzero(masked).tolist():
+        for place in masked.nonzero()[0].tolist():
             reasons.setdefault(place, reason)
     if not reasons:
         return posts, []

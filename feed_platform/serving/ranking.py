@@ -319,8 +319,8 @@ def _at_once(model: Model, matrices: list[Floats]) -> list[Scored]:
 
 
 def _scored(tier: Tier, model: Model, matrix: Floats, probabilities: dict[str, Vector]) -> Scored:
-    rounded = {event: np.round(column, DECIMALS) for event, column in probabilities.items()}
-    scores = np.round(model.bundle.score(probabilities), DECIMALS)
+    rounded = {event: column.round(DECIMALS) for event, column in probabilities.items()}
+    scores = model.bundle.score(probabilities).round(DECIMALS)
     return Scored(tier, scores, rounded, model.version, matrix, model)
 
 

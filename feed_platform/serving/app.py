@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from feed_platform.serving import operations, pages, records
 from feed_platform.serving.answering import answer, as_json, rank_and_log
 from feed_platform.serving.backend import RETRY, Backend
-from feed_platform.serving.direct import Direct
+from feed_platform.serving.direct import FAULT, Direct
 from feed_platform.serving.feed_routes import FeedRoutes
 from feed_platform.serving.feedback import judge
 from feed_platform.serving.filters import faults
@@ -77,11 +77,9 @@ def build_app(backend: Backend) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_fault)
     hot = {operation.path: handlers[operation] for operation in (operations.RANK, operations.PREDICT)}
-    app.add_middleware(Direct, handlers=hot)
-    known = PAGES | {operation.path for operation in operations.ALL}
-    app.add_middleware(
-        Guard, keyring=Keyring(backend.settings), metrics=backend.metrics, routes=frozenset(known)
-    )
+    known = frozenset(PAGES | {operation.path for operation in operations.ALL})
+    direct = Direct(app.build_middleware_stack(), hot)
+    app.middleware_stack = Guard(direct, Keyring(backend.settings), backend.metrics, known)
     return app
 
 
@@ -202,4 +200,4 @@ async def _answer_http_error(_: Request, error: Exception) -> Response:
 
 
 async def _answer_fault(_: Request, error: Exception) -> Response:
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be answered").response()
+    return FAULT.response()

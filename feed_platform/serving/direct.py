@@ -1,6 +1,8 @@
-"""The routes that must be fast, answered before FastAPI resolves dependencies that they don't have."""
+"""The routes that must be fast, answered before FastAPI and its middleware, whose work they don't need."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,6 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from feed_platform.serving.problems import Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
+FAULT = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the request could not be answered")
+log = logging.getLogger(__name__)
 
 
 class Direct:
@@ -30,4 +34,7 @@ class Direct:
             answer = await handler(Request(scope, receive))
         except Problem as problem:
             answer = problem.response()
+        except Exception:
+            log.exception("a request to %s could not be answered", scope["path"])
+            answer = FAULT.response()
         await answer(scope, receive, send)

@@ -2,7 +2,8 @@
 
 Ray writes `bind *:` and `bind :` for the statistics and Prometheus frontends, without
 authentication, and an admin socket that everyone may write. It also has each request watched for a
-client that goes away, which costs more than an answer that nobody waits for; a header says not to.
+client that goes away, which costs more than an answer that nobody waits for: a header says not to. And
+each request that has no id gets one here, where it costs less than in Python.
 Run by path, without the package:
 `haproxy_wrapper.py BINARY HTTP_PORT PUBLIC_HOST ARGUMENTS...`; ARGUMENTS are HAProxy's own.
 """
@@ -12,7 +13,10 @@ import re
 import sys
 from pathlib import Path
 
-UNWATCHED = "http-request set-header x-request-disconnect-disabled ?1"
+HEADERS = (
+    "http-request set-header x-request-disconnect-disabled ?1",
+    "http-request set-header x-request-id %[uuid] unless { req.hdr(x-request-id) -m found }",
+)
 
 
 def closed(config: str, http_port: int, public_host: str) -> str:
@@ -26,11 +30,11 @@ def closed(config: str, http_port: int, public_host: str) -> str:
         >>> print(closed("    bind 127.0.0.1:8000", 8000, "10.0.0.7"))
             bind 127.0.0.1:8000,10.0.0.7:8000
             http-request set-header x-request-disconnect-disabled ?1
+            http-request set-header x-request-id %[uuid] unless { req.hdr(x-request-id) -m found }
     """
     on_loopback = re.sub(r"\bbind \*?:(\d+)", r"bind 127.0.0.1:\1", config).replace("mode 666", "mode 600")
-    return on_loopback.replace(
-        f"bind 127.0.0.1:{http_port}", f"bind {_addresses(http_port, public_host)}\n    {UNWATCHED}"
-    )
+    public = "\n    ".join((f"bind {_addresses(http_port, public_host)}", *HEADERS))
+    return on_loopback.replace(f"bind 127.0.0.1:{http_port}", public)
 
 
 def _addresses(port: int, host: str) -> str:

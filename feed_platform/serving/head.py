@@ -101,6 +101,7 @@ def _serve(base: int) -> dict[str, str]:
 
 def _haproxy(base: int, folder: Path, wrapper: Path) -> dict[str, str]:
     return {
+        "FORWARDED_ALLOW_IPS": "*",  # HAProxy alone reaches the replicas: Uvicorn needn't look who it is
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 MAX_ONGOING = 64
+YOUNG = 10_000  # an answer makes hundreds of objects, and none of them waits for Python's collector
 SWITCH_SECONDS = 0.0005  # Python's lock: a model that is being loaded holds up answers no longer than this
 
 
@@ -49,6 +50,7 @@ class Ranker:
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.collect()
         gc.freeze()  # what stands for good is not walked again while a request waits
+        gc.set_threshold(YOUNG)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return build_app(self._backend)

@@ -229,6 +229,24 @@ def test_feedback_that_cannot_be_made_durable_is_not_acknowledged(
     assert client.post("/v1/feedback", json={"events": [event("e1")]}).json()["accepted"] == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/rank", "/v1/feedback"])
+def test_a_fault_of_ours_is_a_problem_that_says_nothing_of_the_inside(
+    home: Settings, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def broken(*args: object) -> None:
+        raise RuntimeError("a secret path")
+
+    samples.fill(home)
+    _, backend = connect(home)
+    client = TestClient(build_app(backend), base_url="http://localhost", raise_server_exceptions=False)
+    monkeypatch.setattr("feed_platform.serving.app.parse", broken)
+    answer = client.post(path, json={"candidate_ids": ["p1"]})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["detail"] == "the request could not be answered"
+    assert f'feed_request_seconds_count{{route="{path}",status="500"}} 1.0' in client.get("/metrics").text
+    backend.close()
+
+
 def test_without_a_model_or_a_snapshot_a_lower_tier_answers(home: Settings) -> None:
     client, backend = connect(home)
     assert client.get("/readyz").status_code == 503

@@ -46,7 +46,11 @@ def build_app(backend: Backend) -> FastAPI:
     title = f"{backend.feed.name}: ranking"
     app = FastAPI(title=title, version="1", docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY)
     together = Together(
-        backend.store, backend.count_tier_failure, backend.feed.serving, backend.refuse_if_late
+        backend.store,
+        backend.count_tier_failure,
+        backend.feed.serving,
+        backend.refuse_if_late,
+        backend.has_free_core,
     )
     routes, feeds = Routes(backend, together), FeedRoutes(backend, together)
     changes = UpsertRoutes(backend)

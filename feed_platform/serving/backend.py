@@ -83,6 +83,11 @@ class Backend:
         self.requests.close()
         self.feedback.close()
 
+    @property
+    def has_free_core(self) -> bool:
+        """Whether the machine has more cores than the service has replicas."""
+        return len(os.sched_getaffinity(0)) > self.settings.replicas
+
     def instant(self, given: datetime | None, where: str) -> datetime:
         """When a request happens (UTC, naive): as given, else now, which for an old log is the snapshot's.
 

@@ -1,5 +1,6 @@
 """From candidates to an ordered answer: cold starts, fallback tiers, ties. No I/O."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -219,11 +220,20 @@ def rank(
     return arrange(asked, _score(loaded, asked, on_failure, due), loaded.snapshot, serving)
 
 
-def rank_together(
-    asked: Sequence[tuple[Asked, Due]], loaded: Loaded, on_failure: Callable[[Tier], None], serving: Serving
+async def rank_together(
+    asked: Sequence[tuple[Asked, Due]],
+    loaded: Loaded,
+    on_failure: Callable[[Tier], None],
+    serving: Serving,
+    aside: bool = False,
 ) -> list[Ranking]:
-    """As `rank`, of several requests whose candidates the champion scores in one call."""
-    scored = _by_champion(loaded, asked) if len(asked) > 1 else None
+    """As `rank`, of several requests whose candidates the champion scores in one call.
+
+    Args:
+        aside: make that call in a thread, while the event loop does something else: it needs a core that is
+            free, and no lock of Python's.
+    """
+    scored = await _by_champion(loaded, asked, aside) if len(asked) > 1 else None
     if scored is None:
         scored = [_score(loaded, one, on_failure, due) for one, due in asked]
     return [arrange(one, its, loaded.snapshot, serving) for (one, _), its in zip(asked, scored, strict=True)]
@@ -289,14 +299,16 @@ def by_model(tier: Tier, model: Model, snapshot: OnlineSnapshot, asked: Asked) -
     return _scored(tier, model, matrix, model.bundle.probabilities(matrix))
 
 
-def _by_champion(loaded: Loaded, asked: Sequence[tuple[Asked, Due]]) -> list[Scored] | None:
+async def _by_champion(
+    loaded: Loaded, asked: Sequence[tuple[Asked, Due]], aside: bool
+) -> list[Scored] | None:
     """Several requests' scores by one call of the champion; None where each must find its own tier."""
     snapshot, model, due = loaded.snapshot, loaded.champion, min((due for _, due in asked), key=_at)
     if snapshot is None or model is None or not due.allows("champion"):
         return None
     began = due.now()
     try:
-        scored = _at_once(model, [one.matrix(snapshot, model.wanted) for one, _ in asked])
+        scored = await _at_once(model, [one.matrix(snapshot, model.wanted) for one, _ in asked], aside)
     except Exception:
         log.exception("the champion failed for %d requests together", len(asked))
         return None
@@ -308,8 +320,9 @@ def _at(due: Due) -> float:
     return due.at
 
 
-def _at_once(model: Model, matrices: list[Floats]) -> list[Scored]:
-    together = model.bundle.probabilities(np.concatenate(matrices))
+async def _at_once(model: Model, matrices: list[Floats], aside: bool) -> list[Scored]:
+    score, matrix = model.bundle.probabilities, np.concatenate(matrices)
+    together = await asyncio.to_thread(score, matrix) if aside else score(matrix)
     ends = np.cumsum([len(matrix) for matrix in matrices])[:-1]
     columns = {event: np.split(column, ends) for event, column in together.items()}
     return [

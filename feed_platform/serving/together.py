@@ -21,7 +21,9 @@ Waiting = tuple[RankRequest, str, datetime, Due, FeedSettings | None, asyncio.Fu
 class Together:
     """Ranks what one turn of the event loop has brought, with one state of the store.
 
-    `refuse` raises a Problem for a request that has waited too long since it began.
+    Args:
+        refuse: raises a Problem for a request that has waited too long since it began.
+        aside: as `rank_together` says.
     """
 
     def __init__(
@@ -30,10 +32,13 @@ class Together:
         on_failure: Callable[[Tier], None],
         serving: Serving,
         refuse: Callable[[float], None] = lambda began: None,
+        aside: bool = False,
     ) -> None:
         self._refuse = refuse
         self._store, self._on_failure, self._serving = store, on_failure, serving
+        self._aside = aside
         self._waiting: list[Waiting] = []
+        self._tasks: set[asyncio.Task[None]] = set()  # the event loop itself lets go of them
 
     async def rank(
         self,
@@ -51,20 +56,25 @@ class Together:
         done: asyncio.Future[Ranking] = loop.create_future()
         self._waiting.append((request, request_id, at, due, caps, done))
         if len(self._waiting) == 1:
-            loop.call_soon(self._rank_waiting)
+            self._begin()
         return await done
 
-    def _rank_waiting(self) -> None:
+    def _begin(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._rank_waiting())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _rank_waiting(self) -> None:
         taken = [one for one in self._take() if self._is_in_time(one)]
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._rank_waiting)
+            self._begin()
         try:
             loaded = self._store.loaded
             asked = [
                 (Asked.of(request, request_id, at, loaded.snapshot, self._serving, caps), due)
                 for request, request_id, at, due, caps, _ in taken
             ]
-            rankings = rank_together(asked, loaded, self._on_failure, self._serving)
+            rankings = await rank_together(asked, loaded, self._on_failure, self._serving, self._aside)
         except Exception as error:  # the callers are told; the loop has nobody to tell
             for *_, done in taken:
                 if not done.done():

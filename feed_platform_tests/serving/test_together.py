@@ -31,9 +31,9 @@ def store(home: Settings) -> Store:
     return found
 
 
-def together(store: Store) -> list[RankResponse]:
+def together(store: Store, aside: bool) -> list[RankResponse]:
     async def all_at_once() -> list[RankResponse]:
-        ranker = Together(store, lambda tier: None, SERVING)
+        ranker = Together(store, lambda tier: None, SERVING, aside=aside)
         pace = Pace(60.0)
         due = pace.due(pace.clock())
         jobs = [ranker.rank(request, f"r{turn}", AT, due) for turn, request in enumerate(REQUESTS)]
@@ -42,7 +42,10 @@ def together(store: Store) -> list[RankResponse]:
     return asyncio.run(all_at_once())
 
 
-def test_answers_are_those_of_each_request_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("aside", [False, True])
+def test_answers_are_those_of_each_request_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch, aside: bool
+) -> None:
     alone = [
         rank(request, f"r{turn}", AT, store.loaded, serving=SERVING).response()
         for turn, request in enumerate(REQUESTS)
@@ -50,15 +53,16 @@ def test_answers_are_those_of_each_request_alone(store: Store, monkeypatch: pyte
     calls = []
     probabilities = Bundle.probabilities
     monkeypatch.setattr(Bundle, "probabilities", lambda *args: calls.append(1) or probabilities(*args))
-    assert together(store) == alone
+    assert together(store, aside) == alone
     assert len(calls) == 3
 
 
+@pytest.mark.parametrize("aside", [False, True])
 def test_where_the_champion_fails_each_request_finds_its_tier(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, aside: bool
 ) -> None:
     def broken(*args: object) -> None:
         raise RuntimeError("no")
 
     monkeypatch.setattr(Bundle, "probabilities", broken)
-    assert {answer.served_by for answer in together(store)} == {"popularity"}
+    assert {answer.served_by for answer in together(store, aside)} == {"popularity"}

@@ -1,7 +1,7 @@
 """Requests that wait at the same time are scored in one call; none waits for others to come."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from feed_platform.feed import FeedSettings, Serving
@@ -38,7 +38,7 @@ class Together:
         self._store, self._on_failure, self._serving = store, on_failure, serving
         self._aside = aside
         self._waiting: list[Waiting] = []
-        self._tasks: set[asyncio.Task[None]] = set()  # the event loop itself lets go of them
+        self._runner: asyncio.Task[None] | None = None
 
     async def rank(
         self,
@@ -55,19 +55,21 @@ class Together:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Ranking] = loop.create_future()
         self._waiting.append((request, request_id, at, due, caps, done))
-        if len(self._waiting) == 1:
-            self._begin()
+        if self._runner is None:
+            self._runner = loop.create_task(self._rank_waiting())
         return await done
 
-    def _begin(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._rank_waiting())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _rank_waiting(self) -> None:
-        taken = [one for one in self._take() if self._is_in_time(one)]
-        if self._waiting:
-            self._begin()
+        """One batch after another: what waits too long meanwhile is refused, and answers go out between."""
+        try:
+            while self._waiting:
+                await self._rank(self._take())
+                await asyncio.sleep(0)
+        finally:
+            self._runner = None
+
+    async def _rank(self, waiting: Sequence[Waiting]) -> None:
+        taken = [one for one in waiting if self._is_in_time(one)]
         try:
             loaded = self._store.loaded
             asked = [

@@ -64,7 +64,8 @@ class Together:
         try:
             while self._waiting:
                 await self._rank(self._take())
-                await asyncio.sleep(0)
+                if self._waiting:
+                    await asyncio.sleep(0)
         finally:
             self._runner = None
 

@@ -162,8 +162,10 @@ class OnlineSnapshot:
         features = np.empty((len(posts), len(wanted)), dtype=np.float32)
         group_keys = self._group_keys(wanted.tables.keys(), user_keys, posts)
         for group, (table, places) in wanted.tables.items():
-            rows = self._post_rows(posts) if group == "post" else table.rows(group_keys[group])
-            features[:, places] = table.at(rows)
+            is_post = group == "post"
+            features[:, places] = (
+                table.at(self._post_rows(posts)) if is_post else table.take(group_keys[group])
+            )
         for block, part in wanted.others.items():
             values = self._computed(block, user_keys, posts, at, positions, context)
             features[:, part.places] = values[:, part.columns]

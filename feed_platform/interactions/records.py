@@ -79,7 +79,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     vector_names: list[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.vectors and (matrix := self.matrix) is not None:
+        if (matrix := self.matrix) is not None:
             expected = len(self.ranked.post_ids), len(self.vector_names or ())
             if matrix.shape != expected:
                 raise ValueError(f"vectors of shape {matrix.shape} instead of {expected}")
@@ -93,10 +93,10 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def matrix(self) -> npt.NDArray[np.float32] | None:
         """The vectors (n, k), whichever release wrote them; None where none were kept."""
-        if self.vectors is None or self.vector_names is None:
+        if not self.vectors:
             return None
         if isinstance(self.vectors, bytes):
-            return np.frombuffer(self.vectors, dtype=FLOATS).reshape(-1, len(self.vector_names))
+            return np.frombuffer(self.vectors, dtype=FLOATS).reshape(-1, len(self.vector_names or ()))
         return np.array(self.vectors, dtype=FLOATS)
 
 

@@ -161,14 +161,31 @@ def test_records_come_back_equal() -> None:
     assert decode_feedback(encode(event)) == event
 
 
-@pytest.mark.parametrize("vectors", ["AAAAPw==", "AAAA", [[0.5]], [[0.5, 1.0]] * 2])
-def test_vectors_that_do_not_fit_their_candidates_make_a_record_unreadable(vectors: object) -> None:
+FITTING = "AAAAPwAAAD8="
+
+
+@pytest.mark.parametrize(
+    ("vectors", "names"),
+    [
+        ("AAAAPw==", ["a", "b"]),
+        ("AAAA", ["a", "b"]),
+        ([[0.5]], ["a", "b"]),
+        ([[0.5, 1.0]] * 2, ["a", "b"]),
+        (FITTING, None),
+        ([[0.5, 0.5]], None),
+    ],
+)
+def test_vectors_that_do_not_fit_their_candidates_make_a_record_unreadable(
+    vectors: object, names: list[str] | None
+) -> None:
     record = {"request_id": "r1", "user_id": None, "surface": "home", "context": {}, "policy": "greedy"}
     record |= {"requested_at": "2026-01-05T12:00:00", "received_at": "2026-01-05T12:00:00", "limit": 1}
     record |= {"candidates": {"post_ids": ["p1"], "scores": [0.25], "propensities": [1.0]}}
-    record |= {"served_by": "champion", "vectors": vectors, "vector_names": ["a", "b"]}
+    record |= {"served_by": "champion"}
     with pytest.raises(msgspec.ValidationError):
-        decode_request(msgspec.json.encode(record))
+        decode_request(msgspec.json.encode(record | {"vectors": vectors, "vector_names": names}))
+    fitting = record | {"vectors": FITTING, "vector_names": ["a", "b"]}
+    np.testing.assert_array_equal(decode_request(msgspec.json.encode(fitting)).matrix, [[0.5, 0.5]])
 
 
 def _refuse(handle: int) -> None:

@@ -91,6 +91,18 @@ def stored_features(group: str, feed: Feed) -> Iterator[Feature]:
             yield Feature(name, group, derived.type, derived.definition, None, derived.null)
 
 
+def entity_of(name: str) -> str | None:
+    """The entity group that a feature is a fact of; None where it depends on the moment or on two of them.
+
+    Example:
+        >>> entity_of("user_topic_clicks_7d"), entity_of("post_attr_price"), entity_of("post_age_hours")
+        ('user_topic', 'post', None)
+    """
+    if name in ON_DEMAND_MEANINGS:
+        return None
+    return max((group for group in GROUPS if name.startswith(f"{group}_")), key=len, default=None)
+
+
 def longest_window(group: str) -> str:
     """The longest window of an entity group."""
     return definitions().windows[group][-1]

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from feed_platform.features.catalogue import entity_of
 from feed_platform.feed import FeedError
 from feed_platform.learning import calibration
 from feed_platform.learning.calibration import Calibration, Vector
@@ -22,6 +23,7 @@ from feed_platform.learning.scorers import KINDS, Boosted, Matrix, Scorer
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOLERANCE = 1e-5
+FEWEST_FIRST = ("user", "topic", "user_topic", "author", "user_author", "post")  # values of one request
 
 
 def code_version() -> str:
@@ -50,9 +52,11 @@ class Head:
         """Calibrated probabilities, shape (n,)."""
         return self.calibration.apply(self.scorer.raw(matrix))
 
-    def quickened(self, rows: Matrix) -> "Head":
+    def quickened(self, rows: Matrix, groups: Sequence[Sequence[int]]) -> "Head":
         """As `Bundle.quickened`."""
-        return replace(self, scorer=self.scorer.quickened(rows)) if isinstance(self.scorer, Boosted) else self
+        if not isinstance(self.scorer, Boosted):
+            return self
+        return replace(self, scorer=self.scorer.quickened(rows, groups))
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class Bundle:
 
     def quickened(self) -> "Bundle":
         """This bundle for a server: boosters predict as `quick_predict` says."""
-        return replace(self, heads=tuple(head.quickened(self.rows) for head in self.heads))
+        owners = [entity_of(name) for name in self.features]
+        groups = [[place for place, owner in enumerate(owners) if owner == one] for one in FEWEST_FIRST]
+        return replace(self, heads=tuple(head.quickened(self.rows, groups) for head in self.heads))
 
     def self_test(self) -> None:
         """Recompute the recorded answers.

@@ -165,4 +165,4 @@ def logit(probability: Vector) -> Vector:
 
 
 def _inside(probability: Vector) -> Vector:
-    return np.clip(probability, PRECISION, 1 - PRECISION)
+    return np.minimum(np.maximum(probability, PRECISION), 1 - PRECISION)

@@ -31,21 +31,27 @@ def store(home: Settings) -> Store:
     return found
 
 
-def together(store: Store, aside: bool) -> list[RankResponse]:
+def together(store: Store, aside: bool, times: int = 1) -> list[RankResponse]:
+    """The answers to all requests at once, the last of several times."""
+
     async def all_at_once() -> list[RankResponse]:
         ranker = Together(store, lambda tier: None, SERVING, aside=aside)
         pace = Pace(60.0)
-        due = pace.due(pace.clock())
-        jobs = [ranker.rank(request, f"r{turn}", AT, due) for turn, request in enumerate(REQUESTS)]
-        return [ranking.response() for ranking in await asyncio.gather(*jobs)]
+        for _ in range(times):
+            due = pace.due(pace.clock())
+            jobs = [ranker.rank(request, f"r{turn}", AT, due) for turn, request in enumerate(REQUESTS)]
+            rankings = await asyncio.gather(*jobs)
+        return [ranking.response() for ranking in rankings]
 
     return asyncio.run(all_at_once())
 
 
 @pytest.mark.parametrize("aside", [False, True])
+@pytest.mark.parametrize(("times", "calls_made"), [(1, 1 + 3), (2, 1 + 3 + 3)])
 def test_answers_are_those_of_each_request_alone(
-    store: Store, monkeypatch: pytest.MonkeyPatch, aside: bool
+    store: Store, monkeypatch: pytest.MonkeyPatch, aside: bool, times: int, calls_made: int
 ) -> None:
+    """What comes when all was quiet is scored at once, alone: nobody knows yet of those behind it."""
     alone = [
         rank(request, f"r{turn}", AT, store.loaded, serving=SERVING).response()
         for turn, request in enumerate(REQUESTS)
@@ -53,8 +59,8 @@ def test_answers_are_those_of_each_request_alone(
     calls = []
     probabilities = Bundle.probabilities
     monkeypatch.setattr(Bundle, "probabilities", lambda *args: calls.append(1) or probabilities(*args))
-    assert together(store, aside) == alone
-    assert len(calls) == 3
+    assert together(store, aside, times) == alone
+    assert len(calls) == calls_made
 
 
 @pytest.mark.parametrize("aside", [False, True])

@@ -90,7 +90,7 @@ def _candidates(records: Sequence[RequestRecord]) -> pl.DataFrame:
         "post_id": [one.post_ids for one in ranked],
         "rank": [range(1, len(one.post_ids) + 1) for one in ranked],
         "score": [one.scores for one in ranked],
-        "propensity": [one.propensities for one in ranked],
+        "propensity": [one.chances for one in ranked],
     }
     schema: dict[str, Any] = {"answer": pl.Int64} | {name: pl.List(kind) for name, kind in CANDIDATE.items()}
     return pl.DataFrame(lists, schema=schema).explode(*CANDIDATE, empty_as_null=False)

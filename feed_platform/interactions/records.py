@@ -27,12 +27,13 @@ class CandidateRecord(msgspec.Struct, frozen=True, gc=False):
 class CandidateColumns(msgspec.Struct, frozen=True, gc=False):
     """Posts in one answer's order (n,), their scores, the probabilities of their places.
 
-    Those that a cap by author or topic left out have none, and stand behind the others.
+    Those that a cap by author or topic left out have no place, and stand behind the others. Without
+    `propensities` all places were certain.
     """
 
     post_ids: list[str]
     scores: list[float]
-    propensities: list[float | None]
+    propensities: list[float | None] | None = None
 
     @classmethod
     def of(cls, candidates: Sequence[CandidateRecord]) -> "CandidateColumns":
@@ -42,6 +43,11 @@ class CandidateColumns(msgspec.Struct, frozen=True, gc=False):
             [one.score for one in candidates],
             [one.propensity for one in candidates],
         )
+
+    @property
+    def chances(self) -> list[float | None]:
+        """Every post's propensity."""
+        return [1.0] * len(self.post_ids) if self.propensities is None else self.propensities
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):

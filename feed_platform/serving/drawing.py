@@ -98,7 +98,7 @@ def exposure_boost(logits: Vector, is_new: npt.NDArray[np.bool_], share: float) 
 
 def _ranked(values: Vector, hashed: Callable[[], Keys]) -> Places:
     """The places (n,) of values from the highest down."""
-    ranked = np.argsort(-values)
+    ranked = (-values).argsort()
     ordered = values[ranked]
     has_ties = (ordered[1:] == ordered[:-1]).any()
     return np.lexsort((hashed(), -values)) if has_ties else ranked

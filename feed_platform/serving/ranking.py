@@ -130,11 +130,12 @@ class Ranking:
     @cached_property
     def candidates(self) -> CandidateColumns:
         """Every candidate in that order."""
-        order = self.order
+        order, left_out = self.order, len(self.drawn.left_out)
+        is_certain = self.policy == "greedy" and not left_out
         return CandidateColumns(
             [*map(self.asked.posts.ids.__getitem__, order.tolist())],
             self.scored.scores[order].tolist(),
-            self.drawn.propensity.tolist() + [None] * len(self.drawn.left_out),
+            None if is_certain else self.drawn.propensity.tolist() + [None] * left_out,
         )
 
     def response(self) -> RankResponse:

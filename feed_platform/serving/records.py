@@ -3,8 +3,8 @@
 import random
 from collections.abc import Container
 from datetime import UTC, datetime
+from zlib import crc32
 
-from feed_platform.features.keys import key_once
 from feed_platform.interactions.records import FLOATS, FeedbackRecord, RequestRecord
 from feed_platform.serving.feedback import utc
 from feed_platform.serving.ranking import Ranking
@@ -27,7 +27,7 @@ class Sampling:
         if hour != self._hour:
             self._hour, self._taken = hour, 0
         self._taken += 1
-        return self._taken <= FULL_PER_HOUR or key_once(request_id) % FULL_ONE_IN == 0
+        return self._taken <= FULL_PER_HOUR or crc32(request_id.encode()) % FULL_ONE_IN == 0
 
 
 def request_record(ranking: Ranking, received_at: datetime, with_vectors: bool) -> RequestRecord:

@@ -2,8 +2,6 @@
 
 import time
 
-from starlette.responses import Response
-
 from feed_platform.serving.metrics import Metrics
 
 
@@ -20,9 +18,11 @@ class Stages:
         self._seconds[stage] = now - self._began
         self._began = now
 
-    def tell(self, metrics: Metrics, answer: Response) -> None:
-        """Count each stage, and say so in the answer, in milliseconds."""
+    def count(self, metrics: Metrics) -> None:
+        """Add each stage to the metrics."""
         for stage, seconds in self._seconds.items():
             metrics.stages[stage].observe(seconds)
-        told = (f"{stage};dur={seconds * 1e3:.3f}" for stage, seconds in self._seconds.items())
-        answer.headers["Server-Timing"] = ", ".join(told)
+
+    def told(self) -> str:
+        """As `Server-Timing` says it, in milliseconds."""
+        return ", ".join([f"{stage};dur={seconds * 1e3:.3f}" for stage, seconds in self._seconds.items()])

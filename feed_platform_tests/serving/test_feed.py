@@ -166,7 +166,7 @@ def test_an_answer_is_capped_and_its_logged_chances_are_those_under_the_caps(hom
         posts = snapshot.find(ids)
         kinds = list(zip(snapshot.author_ids(posts), snapshot.topics(posts), strict=True))
         expected = chances([score / TEMPERATURE for score in record.ranked.scores], kinds, (4, 6))
-        logged = [chance for chance in record.ranked.propensities if chance is not None]
+        logged = [chance for chance in record.ranked.chances if chance is not None]
         assert logged == pytest.approx(expected, rel=1e-9)
         items = answers[record.request_id]["items"]
         assert [item["propensity"] for item in items] == logged[: len(items)]

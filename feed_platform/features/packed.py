@@ -212,7 +212,7 @@ class Table:
 
     def rows(self, wanted: Keys) -> Rows:
         """The row of each key (n,), 0 where it is unknown."""
-        found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found = np.minimum(self.keys.searchsorted(wanted), len(self.keys) - 1)
         return np.where(self.keys[found] == wanted, found, 0)
 
     def take(self, wanted: Keys) -> Floats:

@@ -37,20 +37,27 @@ def _find(matrix: Floats, bits: Bits, trees: Trees, memory: Memory, group: int) 
     width = memory.begins[group + 1] - first
     last = memory.slots.shape[1] - 1
     for row in range(len(matrix)):
-        hashed, is_new = np.uint64(0), row == 0
-        for place in range(width):
-            column = memory.columns[first + place]
-            hashed += bits[row, column] * memory.factors[place]
-            is_new = is_new or bits[row, column] != bits[row - 1, column]
-        if not is_new:
+        if row > 0 and _is_repeated(bits, row, memory, group):
             memory.entries[group, row] = memory.entries[group, row - 1]
             continue
+        hashed = np.uint64(0)
+        for place in range(width):
+            hashed += bits[row, memory.columns[first + place]] * memory.factors[place]
         at = np.int64(hashed >> np.uint64(32)) & last
         while memory.slots[group, at] > 0 and not _is_entry(bits, row, memory, group, at):
             at = (at + 1) & last
         if memory.slots[group, at] == 0:
             _remember(matrix, bits, row, trees, memory, group, at)
         memory.entries[group, row] = memory.slots[group, at] - 1
+
+
+@njit(nogil=True)
+def _is_repeated(bits: Bits, row: int, memory: Memory, group: int) -> bool:
+    for place in range(memory.begins[group], memory.begins[group + 1]):
+        column = memory.columns[place]
+        if bits[row, column] != bits[row - 1, column]:
+            return False
+    return True
 
 
 @njit(nogil=True)

@@ -66,7 +66,9 @@ class Asked:
         caps: FeedSettings | None = None,
     ) -> "Asked":
         """A request after its filters; `caps` says how much of it one author and one topic may have."""
-        candidates = list(dict.fromkeys(request.candidate_ids))
+        candidates = request.candidate_ids
+        if len(set(candidates)) < len(candidates):
+            candidates = list(dict.fromkeys(candidates))
         found = snapshot.find(candidates) if snapshot else unknown(candidates)
         posts, excluded = exclude(found, request.filters, serving.moderation, snapshot, at)
         rules = caps_of(caps, request.limit or len(posts), posts, snapshot) if caps and snapshot else []

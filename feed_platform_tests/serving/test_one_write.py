@@ -59,7 +59,11 @@ def test_nothing_is_lost_or_out_of_order() -> None:
 
 
 def test_what_is_held_goes_before_the_close() -> None:
-    assert told(lambda held: (held.write(b"head"), held.close()) and None, 2) == [b"head", "closed"]
+    def write_and_close(held: Held) -> None:
+        held.write(b"head")
+        held.close()
+
+    assert told(write_and_close, 2) == [b"head", "closed"]
 
 
 def test_all_else_is_the_transports() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.synchronize import Event
 
+import httpx
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
@@ -24,11 +25,13 @@ from benchmarks.serving.homes import filled, numbers, running
 from benchmarks.serving.world import bundle, several
 from feed_platform.feed import write_atomically
 from feed_platform.learning.bundle import Bundle
+from feed_platform.serving import service
 from feed_platform.settings import Settings
 from feed_platform_tests.serving import samples
 
 CONNECTIONS, CANDIDATES = 16, 50
 PAUSE_SECONDS, QUIET_SECONDS = 0.4, 10.0
+SWAP_SECONDS = 30.0
 
 
 @dataclass
@@ -116,14 +119,23 @@ class UnderLoad:
 
 
 def swap(settings: Settings, models: list[Bundle], swaps: int, snapshots: list[dict[str, str]]) -> None:
-    """Move the two pointers in turn."""
-    for number in range(swaps):
-        if number % 2:
-            facts = snapshots[number // 2 % len(snapshots)]
-            write_atomically(settings.online / "current.json", json.dumps(facts))
-        else:
-            samples.point_at(settings, models[number // 2], str(100 + number))
-        time.sleep(PAUSE_SECONDS)
+    """Move the two pointers in turn, each when what the other one names serves."""
+    with service.connect(settings) as client:
+        for number in range(swaps):
+            if number % 2:
+                facts = snapshots[number // 2 % len(snapshots)]
+                write_atomically(settings.online / "current.json", json.dumps(facts))
+                named = "snapshot", facts["snapshot"]
+            else:
+                named = "model_version", str(100 + number)
+                samples.point_at(settings, models[number // 2], named[1])
+            await_served(client, *named)
+            time.sleep(PAUSE_SECONDS)
+
+
+def await_served(client: httpx.Client, part: str, wanted: str) -> None:
+    """Return when `/readyz` names it."""
+    service.await_until(lambda: client.get("/readyz").json()[part] == wanted, SWAP_SECONDS, lambda: None)
 
 
 def reweighted(model: Bundle, factor: float) -> Bundle:

@@ -53,6 +53,17 @@ class Trees(NamedTuple):
     bias: float
 
 
+NO_TREES = Trees(
+    cuts=np.empty(0, dtype=np.float32),
+    first_cut=np.zeros(2, dtype=np.int64),
+    first_line=np.zeros(2, dtype=np.int64),
+    lines=np.empty((0, 1), dtype=np.uint64),
+    first_bit=np.empty(0, dtype=np.uint64),
+    leaves=np.empty(0),
+    bias=0.0,
+)
+
+
 class Memory(NamedTuple):
     """What g groups of columns struck out before, up to c values of each; forgotten when that is full.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from feed_platform.learning.bit_vectors import memory_of, trees_of
+from feed_platform.learning.bit_vectors import NO_TREES, Trees, memory_of, trees_of
 
 if TYPE_CHECKING:
     import xgboost
@@ -23,6 +23,14 @@ Predict = Callable[[Matrix], Matrix]
 log = logging.getLogger(__name__)
 
 
+def compile_now() -> None:
+    """Have Numba compile while nobody waits: it takes seconds, in which other threads stand still."""
+    try:
+        _by_bit_vectors(NO_TREES)(np.zeros((1, 1), dtype=np.float32))
+    except Exception as error:
+        log.warning("Numba can't compile what reads trees, XGBoost predicts: %s", error)
+
+
 def quick_predict(booster: "xgboost.Booster", rows: Matrix, groups: Sequence[Sequence[int]] = ()) -> Predict:
     """What gives a booster's probabilities (n,) for a (n, features) matrix, missing NaN, soonest.
 
@@ -32,7 +40,7 @@ def quick_predict(booster: "xgboost.Booster", rows: Matrix, groups: Sequence[Seq
         groups: columns whose values come again together, first those that differ least from row to row.
     """
     try:
-        quick = _by_bit_vectors(booster, groups)
+        quick = _by_bit_vectors(trees_of(booster), groups)
         proof = np.vstack([rows, np.full_like(rows[:1], np.nan)])
         is_same = np.allclose(quick(proof), booster.inplace_predict(proof), rtol=0, atol=TOLERANCE)
     except Exception as error:
@@ -44,11 +52,10 @@ def quick_predict(booster: "xgboost.Booster", rows: Matrix, groups: Sequence[Seq
     return quick
 
 
-def _by_bit_vectors(booster: "xgboost.Booster", groups: Sequence[Sequence[int]]) -> Predict:
+def _by_bit_vectors(trees: Trees, groups: Sequence[Sequence[int]] = ()) -> Predict:
     from feed_platform.learning.bit_kernels import probabilities
 
-    trees, lock = trees_of(booster), threading.Lock()
-    memory = memory_of(trees, groups)
+    memory, lock = memory_of(trees, groups), threading.Lock()
     most = memory.words.shape[1]
 
     def predict(matrix: Matrix) -> Matrix:

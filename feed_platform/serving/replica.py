@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 from feed_platform.feed import load_feed
+from feed_platform.learning.quick_predict import compile_now
 from feed_platform.serving import one_write, replica_settings
 from feed_platform.serving.app import build_app
 from feed_platform.serving.backend import Backend
@@ -46,6 +47,7 @@ class Ranker:
     def __init__(self, home: str) -> None:
         keep_off_the_network()
         one_write.install()
+        compile_now()
         settings = replica_settings.load(Path(home))
         self._backend = Backend.open(settings, load_feed(settings))
         sys.setswitchinterval(SWITCH_SECONDS)

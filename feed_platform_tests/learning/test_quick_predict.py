@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feed_platform.learning import bit_vectors
 from feed_platform.learning import quick_predict as module
-from feed_platform.learning.quick_predict import TOLERANCE, Predict, quick_predict
+from feed_platform.learning.quick_predict import TOLERANCE, Predict, compile_now, quick_predict
 
 WIDTH = 7
 GROUPS = [[0, 1], [5], [2, 3]]
@@ -126,6 +126,7 @@ def test_no_matrix_makes_numba_compile_again(quick: Predict) -> None:
     """It takes seconds, in which a replica would answer nobody."""
     from feed_platform.learning.bit_kernels import probabilities
 
+    compile_now()
     quick(counts(3, 1))
     assert len(probabilities.signatures) == 1
     frozen = counts(3, 1)

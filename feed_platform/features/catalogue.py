@@ -92,7 +92,7 @@ def stored_features(group: str, feed: Feed) -> Iterator[Feature]:
 
 
 def entity_of(name: str) -> str | None:
-    """The entity group that a feature is a fact of; None where it depends on the moment or on two of them.
+    """The entity group that a feature is a fact of, by its name; None where it depends on more than one.
 
     Example:
         >>> entity_of("user_topic_clicks_7d"), entity_of("post_attr_price"), entity_of("post_age_hours")

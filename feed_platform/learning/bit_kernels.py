@@ -10,7 +10,7 @@ from feed_platform.learning.bit_vectors import EVERY_LEAF, Bits, Floats, Memory,
 
 @njit(nogil=True)
 def probabilities(matrix: Floats, bits: Bits, trees: Trees, memory: Memory, found: Floats) -> None:
-    """Fill `found` (n,), n at most what is remembered; `bits` is the matrix (n, k) read as integers."""
+    """Fill `found` (n,) for no more rows than can be remembered; `bits` is the matrix (n, k) as integers."""
     for group in range(len(memory.counts)):
         if memory.counts[group] + len(matrix) > memory.words.shape[1]:
             _forget(memory, group)
@@ -167,10 +167,14 @@ def _log_odds(trees: Trees, memory: Memory, row: int, at: int) -> float:
 def _leaf(trees: Trees, memory: Memory, row: int, at: int, tree: int) -> float:
     """The value of the first leaf that stays after the last group too."""
     last = len(memory.counts) - 1
-    first = trees.first_bit[tree]
+    first, entry = trees.first_bit[tree], memory.entries[last, row]
     word = first >> np.uint64(6)
-    left = memory.stays[at, word] & memory.words[last, memory.entries[last, row], word]
-    return float(trees.leaves[first + _lowest(left >> (first & np.uint64(63)))])  # type: ignore[call-arg]
+    left = (memory.stays[at, word] & memory.words[last, entry, word]) >> (first & np.uint64(63))
+    while left == 0:
+        word += np.uint64(1)
+        first = word << np.uint64(6)
+        left = memory.stays[at, word] & memory.words[last, entry, word]
+    return float(trees.leaves[first + _lowest(left)])  # type: ignore[call-arg]
 
 
 @intrinsic

@@ -3,7 +3,8 @@
 QuickScorer (Lucchese et al. 2015): a split that sends a row to the right strikes out the leaves on its left;
 the first leaf that stays is the row's. What all splits on one feature strike out follows from how many of
 their thresholds the feature has reached, so there is a line for each number (as RapidScorer merges equal
-nodes, Ye et al. 2018). Trees with few leaves share a word of 64 bits.
+nodes, Ye et al. 2018). Trees with few leaves share a word of 64 bits, others
+take several.
 
 The rows of a request share a person, and requests share posts: what the columns of a group strike out
 together is remembered by their values.
@@ -27,8 +28,8 @@ Floats = NDArray[np.float32]
 Bits = NDArray[np.uint32]
 WORD = 64
 EVERY_LEAF = np.uint64(2**WORD - 1)
-MOST_BYTES = 128 * 2**20  # of a booster's lines, and of what is remembered
-MOST_REMEMBERED = 8_192
+MOST_LINES = 128 * 2**20  # bytes of a booster's lines
+MOST_REMEMBERED, MOST_MEMORY = 8_192, 32 * 2**20  # values of a group, bytes of all groups
 
 
 class Trees(NamedTuple):
@@ -65,7 +66,7 @@ NO_TREES = Trees(
 
 
 class Memory(NamedTuple):
-    """What g groups of columns struck out before, up to c values of each; forgotten when that is full.
+    """What g groups of columns struck out before, up to c values of each; forgotten where room may lack.
 
     Attributes:
         columns: each group's columns, one group after another; `begins` (g + 1,) says where.
@@ -109,7 +110,7 @@ def trees_of(booster: "xgboost.Booster") -> Trees:
     """A booster's trees.
 
     Raises:
-        ValueError: it isn't of `binary:logistic`, or its trees are others than of numbers and 64 leaves.
+        ValueError: it isn't of `binary:logistic`, its trees aren't of numbers alone, or they take too much.
     """
     learner = json.loads(booster.save_raw("json"))["learner"]
     leaves: list[list[float]] = []
@@ -118,13 +119,13 @@ def trees_of(booster: "xgboost.Booster") -> Trees:
         leaves.append([])
         _read(tree, 0, number, leaves[-1], found)
     splits = np.array(found, dtype=SPLIT)
-    first_bit = _packed([len(one) for one in leaves])
-    values = np.zeros(WORD * (first_bit.max(initial=0) // WORD + 1))
+    first_bit, words = _packed([len(one) for one in leaves])
+    values = np.zeros(WORD * words)
     for begin, own in zip(first_bit, leaves, strict=True):
         values[begin : begin + len(own)] = own
     parameters = learner["learner_model_param"]
     bias = logit(np.array(float(parameters["base_score"].strip("[]"))))
-    lines = _lines(splits, int(parameters["num_feature"]), first_bit)
+    lines = _lines(splits, int(parameters["num_feature"]), first_bit, words)
     return Trees(*lines, first_bit.astype(np.uint64), values, float(bias))
 
 
@@ -136,9 +137,8 @@ def memory_of(trees: Trees, groups: Iterable[Sequence[int]]) -> Memory:
     is_alone = is_used.copy()
     for columns in used:
         is_alone[columns] = False
-    words = trees.lines.shape[1]
-    entries = max(1, min(MOST_REMEMBERED, MOST_BYTES // (8 * words * len(used))))
-    widest = max(map(len, used))
+    words, widest = trees.lines.shape[1], max(map(len, used))
+    entries = max(1, min(MOST_REMEMBERED, MOST_MEMORY // (len(used) * (8 * words + 4 * widest))))
     return Memory(
         columns=np.array([column for columns in used for column in columns], dtype=np.uint64),
         begins=np.cumsum([0, *map(len, used)]),
@@ -179,20 +179,20 @@ def _read(
     _read(tree, tree["right_children"][node], number, leaves, splits)
 
 
-def _packed(leaves: Sequence[int]) -> Places:
-    """Each tree's first bit; no tree lies in two words."""
+def _packed(leaves: Sequence[int]) -> tuple[Places, int]:
+    """Each tree's first bit, and how many words there are; a tree begins a word where it wouldn't fit in."""
     firsts, end = [], 0
     for count in leaves:
-        if count > WORD:
-            raise ValueError(f"a tree has {count} leaves, {WORD} fit into a word")
         if end % WORD + count > WORD:
             end += -end % WORD
         firsts.append(end)
         end += count
-    return np.array(firsts, dtype=np.int64)
+    return np.array(firsts, dtype=np.int64), max(1, -(-end // WORD))
 
 
-def _lines(splits: NDArray[Any], features: int, first_bit: Places) -> tuple[Floats, Places, Places, Words]:
+def _lines(
+    splits: NDArray[Any], features: int, first_bit: Places, words: int
+) -> tuple[Floats, Places, Places, Words]:
     """`cuts`, `first_cut`, `first_line` and `lines` of `Trees`."""
     splits = splits[np.lexsort((splits["cut"], splits["feature"]))]
     feature, cut = splits["feature"], splits["cut"]
@@ -200,15 +200,25 @@ def _lines(splits: NDArray[Any], features: int, first_bit: Places) -> tuple[Floa
     is_new[1:] = (feature[1:] != feature[:-1]) | (cut[1:] != cut[:-1])
     first_cut = np.searchsorted(feature[is_new], np.arange(features + 1))
     first_line = first_cut + 2 * np.arange(features + 1)
-    shape = (first_line[-1], first_bit.max(initial=0) // WORD + 1)
-    if 8 * shape[0] * shape[1] > MOST_BYTES:
-        raise ValueError(f"{len(splits)} splits would take more than {MOST_BYTES >> 20} MiB")
-    lines = np.full(shape, EVERY_LEAF)
-    word, bit = np.divmod(first_bit[splits["tree"]] + splits["first"], WORD)
-    struck = (np.uint64(1) << splits["leaves"].astype(np.uint64)) - np.uint64(1) << bit.astype(np.uint64)
-    np.bitwise_and.at(lines, (np.cumsum(is_new) + 2 * feature, word), ~struck)
-    goes = splits["missing_goes_right"]
-    np.bitwise_and.at(lines, (first_line[feature[goes] + 1] - 1, word[goes]), ~struck[goes])
+    if 8 * words * first_line[-1] > MOST_LINES:
+        raise ValueError(f"{len(splits)} splits would take more than {MOST_LINES >> 20} MiB")
+    lines = np.full((first_line[-1], words), EVERY_LEAF)
+    split, word, stays = _stays(splits, first_bit)
+    np.bitwise_and.at(lines, ((np.cumsum(is_new) + 2 * feature)[split], word), stays)
+    goes = splits["missing_goes_right"][split]
+    np.bitwise_and.at(lines, (first_line[feature[split[goes]] + 1] - 1, word[goes]), stays[goes])
     for begin, end in zip(first_line[:-1], first_line[1:] - 1, strict=True):
         np.bitwise_and.accumulate(lines[begin:end], axis=0, out=lines[begin:end])
     return cut[is_new], first_cut, first_line, lines
+
+
+def _stays(splits: NDArray[Any], first_bit: Places) -> tuple[Places, Places, Words]:
+    """What splits leave when they send a row to the right, by split and word."""
+    begin = first_bit[splits["tree"]] + splits["first"]
+    end = begin + splits["leaves"]
+    spans = (end - 1) // WORD - begin // WORD + 1
+    split = np.repeat(np.arange(len(splits)), spans)
+    word = begin[split] // WORD + np.arange(len(split)) - np.repeat(np.cumsum(spans) - spans, spans)
+    low = np.maximum(begin[split] - WORD * word, 0)
+    high = np.minimum(end[split] - WORD * word, WORD)
+    return split, word, ~(EVERY_LEAF >> (WORD - high + low).astype(np.uint64) << low.astype(np.uint64))

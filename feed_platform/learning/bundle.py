@@ -23,7 +23,7 @@ from feed_platform.learning.scorers import KINDS, Boosted, Matrix, Scorer
 FORMAT = 1
 MANIFEST = "manifest.json"
 TOLERANCE = 1e-5
-FEWEST_FIRST = ("user", "topic", "user_topic", "author", "user_author", "post")  # values of one request
+FEWEST_FIRST = ("user", "topic", "user_topic", "author", "user_author", "post")  # distinct ones in a request
 
 
 def code_version() -> str:

@@ -1,6 +1,6 @@
 """A booster's predictions as a server wants them: soon, for people and posts that come again.
 
-Numba compiles what walks the trees; what it can't take, or answers otherwise, XGBoost predicts.
+Numba compiles what reads the trees; what it can't take, or answers otherwise, XGBoost predicts.
 """
 
 import logging
@@ -42,7 +42,7 @@ def quick_predict(booster: "xgboost.Booster", rows: Matrix, groups: Sequence[Seq
     try:
         quick = _by_bit_vectors(trees_of(booster), groups)
         proof = np.vstack([rows, np.full_like(rows[:1], np.nan)])
-        is_same = np.allclose(quick(proof), booster.inplace_predict(proof), rtol=0, atol=TOLERANCE)
+        is_same = np.allclose(booster.inplace_predict(proof), quick(proof), rtol=0, atol=TOLERANCE)
     except Exception as error:
         log.warning("the trees can't be read as bit vectors, XGBoost predicts: %s", error)
         return booster.inplace_predict
@@ -56,15 +56,18 @@ def _by_bit_vectors(trees: Trees, groups: Sequence[Sequence[int]] = ()) -> Predi
     from feed_platform.learning.bit_kernels import probabilities
 
     memory, lock = memory_of(trees, groups), threading.Lock()
-    most = memory.words.shape[1]
+    width, most = len(trees.first_cut) - 1, memory.words.shape[1]
 
     def predict(matrix: Matrix) -> Matrix:
+        if matrix.shape[1] != width:
+            raise ValueError(f"the trees are of {width} features, not {matrix.shape[1]}")
         if not matrix.flags.carray or matrix.dtype != np.float32:  # else Numba would compile all anew
             matrix = np.array(matrix, dtype=np.float32, order="C")
         found = np.empty(len(matrix), dtype=np.float32)
         with lock:
-            for rows in (slice(begin, begin + most) for begin in range(0, len(matrix), most)):
-                probabilities(matrix[rows], matrix[rows].view(np.uint32), trees, memory, found[rows])
+            for begin in range(0, len(matrix), most):
+                rows = matrix[begin : begin + most]
+                probabilities(rows, rows.view(np.uint32), trees, memory, found[begin : begin + most])
         return found
 
     return predict

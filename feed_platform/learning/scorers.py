@@ -162,7 +162,7 @@ class Boosted:
         self._predict: Predict = self.booster.inplace_predict
 
     def raw(self, matrix: Matrix) -> Vector:
-        """The booster's probabilities, without a copy of the matrix."""
+        """The booster's probabilities."""
         return self._predict(matrix).astype(np.float64)
 
     def quickened(self, rows: Matrix, groups: Sequence[Sequence[int]]) -> "Boosted":

@@ -18,6 +18,7 @@ import psutil
 from feed_platform.features.online import OnlineSnapshot
 from feed_platform.feed import FeedError, load_feed
 from feed_platform.learning.bundle import Bundle
+from feed_platform.learning.quick_predict import compile_now
 from feed_platform.serving.ranking import rank
 from feed_platform.serving.schemas import RankRequest
 from feed_platform.serving.store import Loaded, Model
@@ -35,6 +36,7 @@ def main(folder: Path, home: Path | None, requests: Sequence[object]) -> dict[st
     Raises:
         FeedError: files or snapshot don't fit the model, or it doesn't answer.
     """
+    compile_now()  # a replica does it once, whatever it serves
     process = psutil.Process()
     before = process.memory_info().rss
     bundle = Bundle.load(folder).quickened()

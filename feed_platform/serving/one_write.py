@@ -13,7 +13,7 @@ def install() -> None:
 
 
 class OneWrite(HttpToolsProtocol):
-    """Uvicorn's protocol on a transport that holds heads back."""
+    """Uvicorn's protocol, which writes by `write` alone, on a transport that holds heads back."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
@@ -21,23 +21,23 @@ class OneWrite(HttpToolsProtocol):
 
 
 class Held:
-    """A transport whose first write waits for the second one, or for the event loop's next turn."""
+    """A transport that holds a write back until the next one, or until the event loop's next turn."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
-        self._head = b""
+        self._held = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """Write, in its order."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head + data)
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(b"".join((held, data)))
         else:
-            self._head = data
+            self._held = data
             self._loop.call_soon(self._flush)
 
     def close(self) -> None:
@@ -46,6 +46,6 @@ class Held:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)

@@ -20,7 +20,8 @@ Waiting = tuple[Arrived, asyncio.Future[Ranking]]
 
 
 class Together:
-    """Ranks what one turn of the event loop has brought, with one state of the store.
+    """Ranks what one turn of the event loop has brought, with one state of the store; the first of a turn
+    after a turn that brought one alone, at once.
 
     Args:
         refuse: raises a Problem for a request that has waited too long since it began.

@@ -4,7 +4,14 @@ import json
 from datetime import date
 from pathlib import Path
 
-from feed_platform.features.catalogue import GROUPS, catalogue, feature_names, popularity_name, stored_names
+from feed_platform.features.catalogue import (
+    GROUPS,
+    catalogue,
+    entity_of,
+    feature_names,
+    popularity_name,
+    stored_names,
+)
 from feed_platform.features.described import described_columns
 from feed_platform.features.manifest import prepare_manifest
 from feed_platform.features.on_demand import ON_DEMAND
@@ -26,6 +33,11 @@ FEED = Feed(
         time_zone="zone",
     ),
 )
+
+
+def test_a_name_tells_the_entity() -> None:
+    told = {feature.name: feature.of if feature.of in GROUPS else None for feature in catalogue(FEED)}
+    assert {name: entity_of(name) for name in told} == told
 
 
 def test_dbt_builds_what_the_catalogue_names_for_a_feed_of_other_events(home: Settings) -> None:

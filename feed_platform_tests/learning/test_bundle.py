@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xgboost
 
+from feed_platform.features.catalogue import GROUPS
 from feed_platform.feed import FeedError
 from feed_platform.learning import calibration
-from feed_platform.learning.bundle import MANIFEST, Bundle, Head
+from feed_platform.learning.bundle import FEWEST_FIRST, MANIFEST, Bundle, Head
 from feed_platform.learning.scorers import Boosted, Constant, Logistic, Popularity, Scorer, Segment
 
 
@@ -87,3 +88,7 @@ def test_a_drifted_library_fails_the_self_test(tmp_path: Path) -> None:
     object.__setattr__(made, "answers", wrong)
     with pytest.raises(FeedError, match="self-test"):
         made.self_test()
+
+
+def test_a_server_remembers_every_kind_of_entity() -> None:
+    assert sorted(FEWEST_FIRST) == sorted(GROUPS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from feed_platform.learning import bit_vectors
 from feed_platform.learning import quick_predict as module
+from feed_platform.learning.bit_vectors import WORD
 from feed_platform.learning.quick_predict import TOLERANCE, Predict, compile_now, quick_predict
 
 WIDTH = 7
@@ -105,14 +106,20 @@ def test_takes_trees_without_or_with_one_split(depth: int) -> None:
     np.testing.assert_allclose(quick(matrix), stumps.inplace_predict(matrix), rtol=0, atol=TOLERANCE)
 
 
-def test_takes_trees_whose_leaves_fill_a_word() -> None:
-    smooth = np.random.default_rng(0).random((20_000, WIDTH), dtype=np.float32)
-    booster = fitted(10 * smooth, 30, max_depth=6, min_child_weight=0)
-    assert max(tree.count("leaf") for tree in booster.get_dump()) == bit_vectors.WORD
-    quick = quick_predict(booster, counts(4, 2), GROUPS)
+@pytest.mark.parametrize("leaves", [WORD, 2 * WORD, 200])
+def test_takes_trees_that_fill_words(leaves: int) -> None:
+    """Random labels: there is always one more split."""
+    rng = np.random.default_rng(0)
+    matrix = rng.random((20_000, WIDTH), dtype=np.float32)
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    data = xgboost.DMatrix(matrix, label=rng.random(len(matrix)) < 0.5)
+    told = {"objective": "binary:logistic", "grow_policy": "lossguide", "max_depth": 0, "max_leaves": leaves}
+    booster = xgboost.train(told, data, 20)
+    assert max(tree.count("leaf") for tree in booster.get_dump()) == leaves
+    quick = quick_predict(booster, matrix[:4], GROUPS)
     assert quick != booster.inplace_predict
-    matrix = 12 * smooth[:500]
-    np.testing.assert_allclose(quick(matrix), booster.inplace_predict(matrix), rtol=0, atol=TOLERANCE)
+    expected = booster.inplace_predict(matrix[:500])
+    np.testing.assert_allclose(quick(matrix[:500]), expected, rtol=0, atol=TOLERANCE)
 
 
 def test_the_answer_outlives_the_next_call(quick: Predict) -> None:
@@ -139,11 +146,10 @@ def test_no_matrix_makes_numba_compile_again(quick: Predict) -> None:
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"max_depth": 8, "min_child_weight": 0, "max_bin": 256},
         {"objective": "reg:squarederror", "base_score": 0.5},
         {"booster": "dart"},
     ],
-    ids=["more than 64 leaves", "another objective", "another booster"],
+    ids=["another objective", "another booster"],
 )
 def test_xgboost_predicts_what_bit_vectors_cannot(
     parameters: dict[str, object], caplog: pytest.LogCaptureFixture
@@ -157,9 +163,14 @@ def test_xgboost_predicts_what_bit_vectors_cannot(
 def test_xgboost_predicts_what_would_take_too_much_memory(
     booster: xgboost.Booster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bit_vectors, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(bit_vectors, "MOST_LINES", 1_000)
     assert quick_predict(booster, counts(4, 2)) == booster.inplace_predict
     assert "splits would take" in caplog.text
+
+
+def test_another_number_of_features_is_refused(quick: Predict) -> None:
+    with pytest.raises(ValueError, match="7 features, not 6"):
+        quick(counts(3, 1)[:, :6])
 
 
 def test_xgboost_predicts_what_bit_vectors_get_wrong(

@@ -37,7 +37,7 @@ NAIVE, PLAIN, DEFAULT, ONE, TWO = (
 )
 CASES = {"/v1/rank, 200": 200, "/v1/predict, one row": 0, "/v1/rank, 1": 1, "/v1/rank, 1000": 1_000}
 CONNECTIONS = (1, 16)
-WARM_SECONDS, SWAP_SECONDS = 0.5, 60.0
+WARM_SECONDS = 0.5
 Figures = dict[str, Any]
 Table = dict[tuple[str, int], dict[str, list[Figures]]]
 
@@ -218,9 +218,7 @@ def _shipped(loader: Loader, settings: Settings, made: list[Service], seconds: f
     samples.point_at(settings, world.several(settings), "2")
     ours = next(one for one in made if one.name == ONE)
     with service.connect(settings) as client:
-        service.await_until(
-            lambda: client.get("/readyz").json()["model_version"] == "2", SWAP_SECONDS, lambda: None
-        )
+        services.await_served(client, "model_version", "2")
     yield "\n/v1/rank, 200, three calibrated objectives of 100 trees of depth 4, 208 features, 1 replica"
     for connections in CONNECTIONS:
         found = loader.measure(ours, 200, connections, 2 * seconds)

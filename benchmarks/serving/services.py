@@ -20,7 +20,7 @@ from feed_platform.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS, PATIENCE = 180.0, 20.0
-WAKE_SECONDS = 0.5
+WAKE_SECONDS, SWAP_SECONDS = 0.5, 60.0
 JSON = {"Content-Type": "application/json"}
 
 
@@ -102,6 +102,11 @@ def stop(made: Service) -> None:
     leader = Process.find(made.leader)
     processes.end([leader] if leader else [], PATIENCE)
     processes.end(processes.of_session(made.leader, made.folder), PATIENCE)
+
+
+def await_served(client: httpx.Client, part: str, wanted: str) -> None:
+    """Return when the product's `/readyz` names it."""
+    service.await_until(lambda: client.get("/readyz").json()[part] == wanted, SWAP_SECONDS, lambda: None)
 
 
 def stop_ours(settings: Settings) -> None:

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.synchronize import Event
 
-import httpx
 import numpy as np
 
 from benchmarks.serving.crowd import grow, load_base
 from benchmarks.serving.homes import filled, numbers, running
+from benchmarks.serving.services import await_served
 from benchmarks.serving.world import bundle, several
 from feed_platform.feed import write_atomically
 from feed_platform.learning.bundle import Bundle
@@ -31,7 +31,6 @@ from feed_platform_tests.serving import samples
 
 CONNECTIONS, CANDIDATES = 16, 50
 PAUSE_SECONDS, QUIET_SECONDS = 0.4, 10.0
-SWAP_SECONDS = 30.0
 
 
 @dataclass
@@ -131,11 +130,6 @@ def swap(settings: Settings, models: list[Bundle], swaps: int, snapshots: list[d
                 samples.point_at(settings, models[number // 2], named[1])
             await_served(client, *named)
             time.sleep(PAUSE_SECONDS)
-
-
-def await_served(client: httpx.Client, part: str, wanted: str) -> None:
-    """Return when `/readyz` names it."""
-    service.await_until(lambda: client.get("/readyz").json()[part] == wanted, SWAP_SECONDS, lambda: None)
 
 
 def reweighted(model: Bundle, factor: float) -> Bundle:
